@@ -1,0 +1,107 @@
+"""URIs to files: reading, atomic writing and hashing, on a folder or an object store, through fsspec."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any, cast
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
+
+CHUNK_BYTES = 1 << 20
+
+
+def split(uri: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of `uri` and the path in it."""
+    system, path = fsspec.core.url_to_fs(uri)
+    return system, cast(str, path)
+
+
+def is_local(uri: str) -> bool:
+    return "://" not in uri or uri.startswith("file://")
+
+
+def join(uri: str, *parts: str) -> str:
+    return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def exists(uri: str) -> bool:
+    system, path = split(uri)
+    return bool(system.exists(path))
+
+
+def read_bytes(uri: str) -> bytes:
+    """The content of `uri`. Raises `NotFoundError` when there is nothing there."""
+    system, path = split(uri)
+    try:
+        return cast(bytes, system.cat_file(path))
+    except FileNotFoundError as error:
+        raise NotFoundError("a stored file is missing", got=uri, fix="check the URI and MASKER_STORE_URI") from error
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write `uri` whole or not at all: a reader never sees half of it.
+
+    A folder gets a temporary file, synced and renamed over the target; an object store makes single puts
+    atomic by itself. Raises `TemporaryError` when the disk is full.
+    """
+    system, path = split(uri)
+    if not is_local(uri):
+        system.pipe_file(path, content)
+        return
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise disk_error(error, target) from error
+
+
+def disk_error(error: OSError, target: Path) -> Exception:
+    """`error` in words: a full disk is temporary, a forbidden or unusable path is bad input."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TemporaryError("no space left on the disk", got=f"writing {target}", fix="free space, then run again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+        return BadInputError("the path cannot be written", got=f"{target}: {error.strerror}", fix="choose another path")
+    return error
+
+
+def read_json(uri: str) -> Any:
+    return json.loads(read_bytes(uri))
+
+
+def write_json(uri: str, document: Any) -> None:
+    write_bytes(uri, (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_folder(folder: Path) -> str:
+    """One hash over the relative names and contents of all files of `folder`, in sorted order."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\n".encode())
+    return digest.hexdigest()

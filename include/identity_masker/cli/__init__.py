@@ -1,0 +1,1 @@
+"""The `masker` command: one thin sub-command for each step."""

@@ -1,0 +1,1 @@
+"""Faces: rendering, readers, descriptors, expectations, splits, snapshots."""

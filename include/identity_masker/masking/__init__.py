@@ -1,0 +1,1 @@
+"""The masker: network, training, attackers, evaluation."""

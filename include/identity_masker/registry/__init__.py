@@ -1,0 +1,1 @@
+"""MLflow: runs, semantic versions, aliases, lineage."""

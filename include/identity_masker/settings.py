@@ -1,0 +1,94 @@
+"""The one reader of the environment: every `MASKER_*` variable, its type and its default."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, computed_field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from identity_masker.errors import BadInputError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class StepIdentity(BaseSettings):
+    """Which Airflow task instance this process works for; empty when a person runs the command."""
+
+    model_config = SettingsConfigDict(env_prefix="MASKER_STEP_", frozen=True)
+
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+    try_number: int = 1
+
+    @property
+    def known(self) -> bool:
+        return bool(self.dag_id and self.run_id and self.task_id)
+
+    def key(self) -> str:
+        """`dag/run/task/map/try`, the key under which the step's result is stored."""
+        return f"{self.dag_id}/{self.run_id}/{self.task_id}/{self.map_index}/{self.try_number}"
+
+
+class Settings(BaseSettings):
+    """Where things live and on which ports they listen. Every default suits one machine without containers."""
+
+    model_config = SettingsConfigDict(env_prefix="MASKER_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path(".masker"), description="Folder of all state on this machine.")
+    config_dir: Path = Field(default=PROJECT / "include" / "config", description="Folder of the YAML people edit.")
+    store_uri: str = Field(
+        default="", description="Root of datasets and step results; folder or s3://; default HOME/store."
+    )
+    mlflow_uri: str = Field(default="", description="MLflow tracking server; default http://HOST:MLFLOW_PORT.")
+    control_db: str = Field(default="", description="SQLAlchemy URL of the control database; default SQLite in HOME.")
+
+    host: str = Field(default="127.0.0.1", description="Address that servers listen on.")
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    gateway_port: int = Field(default=8000, ge=1, le=65535)
+    server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
+
+    threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")
+    result: Path | None = Field(default=None, description="File that receives a step's result as JSON.")
+    step: StepIdentity = Field(default_factory=StepIdentity)
+
+    @field_validator("home", "config_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def store(self) -> str:
+        """Root URI of the store, without a trailing slash."""
+        return self.store_uri.rstrip("/") or f"file://{self.home}/store"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def tracking_uri(self) -> str:
+        return self.mlflow_uri or f"http://{self.host}:{self.mlflow_port}"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def control_url(self) -> str:
+        return self.control_db or f"sqlite:///{self.home}/control.db"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises `BadInputError` with every variable that does not validate.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"MASKER_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise BadInputError("the environment does not validate", got=wrong, fix="see .env.example") from error

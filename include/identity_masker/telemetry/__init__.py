@@ -1,0 +1,1 @@
+"""Logs, metrics and events of every process."""
