@@ -1,0 +1,132 @@
+"""The process manager of the embedded stack: the Procfile's processes under `supervisord`.
+
+Supervisor restarts what dies, keeps a log file a process and stops whole process groups. It runs in a session of
+its own, so that Ctrl-C reaches the command that follows the run, and that command stops the stack in order.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from identity_masker.errors import BadInputError, MaskerError
+from identity_masker.stack.home import Home
+
+STOP_SECONDS = 20
+PROCFILE_LINE = re.compile(r"^(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>.+)$")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised process as supervisord reports it."""
+
+    name: str
+    state: str
+    pid: int
+    description: str
+
+
+def read_procfile(path: Path) -> dict[str, str]:
+    """Name → shell command. Raises `BadInputError` with the line that is not `name: command`."""
+    commands: dict[str, str] = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = PROCFILE_LINE.match(line)
+        if match is None:
+            raise BadInputError(f"{path.name} line {number} does not parse", got=line, allowed="`name: command`")
+        commands[match["name"]] = match["command"]
+    return commands
+
+
+def configuration(commands: dict[str, str], home: Home) -> str:
+    """The text of supervisord's configuration file."""
+    sections = [
+        f"[supervisord]\nlogfile={home.logs}/supervisord.log\npidfile={home.run}/supervisord.pid\nnodaemon=true\n"
+        f"silent=true\nchildlogdir={home.logs}\n",
+        f"[unix_http_server]\nfile={home.socket}\nchmod=0700\n",
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n",
+    ]
+    for name, command in commands.items():
+        quoted = f"exec {command}".replace("%", "%%").replace('"', '\\"')
+        sections.append(
+            f'[program:{name}]\ncommand=/bin/sh -c "{quoted}"\nredirect_stderr=true\n'
+            f"stdout_logfile={home.logs}/{name}.log\nstdout_logfile_maxbytes=50MB\nstdout_logfile_backups=2\n"
+            f"autorestart=true\nstartsecs=5\nstartretries=3\nstopasgroup=true\nkillasgroup=true\n"
+            f"stopwaitsecs={STOP_SECONDS}\n"
+        )
+    return "\n".join(sections)
+
+
+def start(commands: dict[str, str], home: Home, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start supervisord with all processes. Raises `MaskerError` when it does not come up."""
+    file = home.run / "supervisord.conf"
+    file.write_text(configuration(commands, home))
+    home.socket.unlink(missing_ok=True)
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)],
+        env=environment,
+        cwd=home.root,
+        stdin=subprocess.DEVNULL,
+        stdout=(home.logs / "supervisord.out").open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    if not _wait(10, lambda: _alive(home) or daemon.poll() is not None) or daemon.poll() is not None:
+        output = (home.logs / "supervisord.out").read_text().strip()
+        raise MaskerError("the process manager did not start", got=output[-500:], fix=f"see {home.logs}")
+    return daemon
+
+
+def processes(home: Home) -> list[Process]:
+    """The processes of the stack that runs on this home; empty when none runs."""
+    if not _alive(home):
+        return []
+    rows = cast(list[dict[str, Any]], _rpc(home).supervisor.getAllProcessInfo())
+    return [Process(row["name"], row["statename"], row["pid"], row["description"]) for row in rows]
+
+
+def stop(home: Home) -> bool:
+    """Stop every process and supervisord itself; whether there was anything to stop."""
+    if not _alive(home):
+        return False
+    try:
+        _rpc(home).supervisor.shutdown()
+    except Fault as error:
+        if "SHUTDOWN_STATE" not in error.faultString:
+            raise
+    if not _wait(STOP_SECONDS * 3, lambda: not _alive(home)):
+        raise MaskerError("the stack did not stop", got=f"supervisord still answers on {home.socket}")
+    return True
+
+
+def _alive(home: Home) -> bool:
+    if not home.socket.exists():
+        return False
+    try:
+        _rpc(home).supervisor.getState()
+    except OSError:
+        return False
+    return True
+
+
+def _rpc(home: Home) -> Any:
+    return ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{home.socket}"))
+
+
+def _wait(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False
