@@ -1,0 +1,181 @@
+"""The guard between bytes from outside and pixels: every limit is checked before the work it limits.
+
+Ingestion and the HTTP API both decode through here. A refusal carries a reason code that stays the same
+between versions; `REASONS` says what each means.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from identity_masker.errors import BadInputError
+from identity_masker.faces.formats import READABLE, format_of, header_size, scans
+
+_ORIENTATION = 0x0112
+_BOMB_PIXELS = 4_000_000
+_BOMB_RATIO = 400
+_MAX_SCANS = 100
+# Pillow refuses above twice this number, and only warns above it.
+_PILLOW_PIXELS = 89_478_485
+
+
+class Explanation(NamedTuple):
+    """A reason code in words: what is wrong, what is expected, what to do."""
+
+    what: str
+    allowed: str
+    fix: str
+
+
+_FORMATS = "a PNG, JPEG or WebP picture"
+_AGAIN = "export or download the picture again"
+REASONS = {
+    "empty": Explanation("the file is empty", _FORMATS, "copy the file again from where it came"),
+    "too_large": Explanation("the file is too large", "a smaller file", "save it smaller, or raise limits.max_bytes"),
+    "not_an_image": Explanation("the content is not an image", _FORMATS, "remove the file, or export it as a picture"),
+    "unsupported_format": Explanation("the image format is not read here", _FORMATS, "convert it to PNG or JPEG"),
+    "wrong_extension": Explanation(
+        "the file's extension does not fit its content", "an extension of the content's format", "rename the file"
+    ),
+    "too_small": Explanation("the picture is too small", "longer sides", "use a larger picture"),
+    "too_many_pixels": Explanation(
+        "the picture has too many pixels", "a smaller picture", "scale it down, or raise limits.max_pixels"
+    ),
+    "decompression_bomb": Explanation(
+        "a few bytes unfold to far more than a photograph's would", "a picture of ordinary compression", _AGAIN
+    ),
+    "animated": Explanation("the picture is animated", "a still picture", "save one frame as a picture"),
+    "truncated": Explanation("the picture ends too early", "a whole file", "copy or download the file again"),
+    "corrupt": Explanation("the picture cannot be decoded", "a whole, valid file", _AGAIN),
+    "unreadable": Explanation("the file cannot be read", "a readable file", "grant the right to read it"),
+    "not_a_file": Explanation("this is not a regular file", "a picture file", "remove it, or repair the link"),
+    "no_identity": Explanation(
+        "nothing says whose face it is", "a picture inside one folder per person", "move it into a person's folder"
+    ),
+}
+"""Every reason for which an input can be refused."""
+
+
+class UndecodableError(BadInputError):
+    """An input that is not a usable picture. `reason` is a key of `REASONS`."""
+
+    def __init__(self, reason: str, *, got: object = None, allowed: str | None = None) -> None:
+        self.reason = reason
+        words = REASONS[reason]
+        super().__init__(words.what, got=got, allowed=allowed or words.allowed, fix=words.fix)
+
+
+class Limits(BaseModel):
+    """What a picture from outside may cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: int = Field(default=20 * 2**20, ge=1, description="Size of the file.")
+    max_pixels: int = Field(default=25_000_000, ge=1, le=_PILLOW_PIXELS, description="Width times height.")
+    min_side: int = Field(default=16, ge=1, description="Pixels of the shorter side.")
+
+
+def check_bytes(size: int, limits: Limits) -> None:
+    """Raise `UndecodableError` when a file of `size` bytes need not be opened."""
+    if size == 0:
+        raise UndecodableError("empty")
+    if size > limits.max_bytes:
+        raise UndecodableError("too_large", got=f"{size} bytes", allowed=f"at most {limits.max_bytes} bytes")
+
+
+def decode(content: bytes, limits: Limits) -> NDArray[np.uint8]:
+    """The picture in `content` as RGB, upright by its EXIF orientation: (H, W, 3) uint8.
+
+    Grey, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent becomes white.
+    Raises `UndecodableError` for everything that is not a still PNG, JPEG or WebP picture within `limits`.
+    """
+    image_format = _checked_format(content, limits)
+    try:
+        with Image.open(io.BytesIO(content), formats=[image_format]) as image:
+            # The header was checked above; Pillow's reading of it may differ.
+            _check_size(image.size, len(content), limits)
+            if image_format != "JPEG" and getattr(image, "is_animated", False):
+                raise UndecodableError("animated")
+            pixels = _rgb(image)
+            return np.ascontiguousarray(_upright(pixels, _orientation(image)))
+    except (UndecodableError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UndecodableError("too_many_pixels", got=str(error)) from error
+    except Exception as error:  # decoders of damaged files raise whatever their parsing ran into
+        raise UndecodableError(_reason_of(error), got=f"{type(error).__name__}: {error}") from error
+
+
+def _checked_format(content: bytes, limits: Limits) -> str:
+    check_bytes(len(content), limits)
+    image_format = format_of(content)
+    if image_format is None:
+        raise UndecodableError("not_an_image", got=f"a file that begins with {content[:8]!r}")
+    if image_format not in READABLE:
+        raise UndecodableError("unsupported_format", got=image_format)
+    try:
+        size = header_size(content, image_format)
+    except ValueError as error:
+        raise UndecodableError("corrupt", got=str(error)) from error
+    if size is None:
+        raise UndecodableError("truncated", got=f"a {image_format} header that ends early")
+    _check_size(size, len(content), limits)
+    passes = scans(content, image_format)
+    if passes > _MAX_SCANS:
+        raise UndecodableError("decompression_bomb", got=f"{passes} scans", allowed=f"at most {_MAX_SCANS} scans")
+    return image_format
+
+
+def _check_size(size: tuple[int, int], content_bytes: int, limits: Limits) -> None:
+    width, height = size
+    got = f"{width} × {height} pixels"
+    if min(size) < limits.min_side:
+        raise UndecodableError("too_small", got=got, allowed=f"sides of at least {limits.min_side} pixels")
+    if width * height > limits.max_pixels:
+        raise UndecodableError("too_many_pixels", got=got, allowed=f"at most {limits.max_pixels} pixels")
+    if width * height > _BOMB_PIXELS and width * height * 3 > _BOMB_RATIO * content_bytes:
+        raise UndecodableError("decompression_bomb", got=f"{got} in {content_bytes} bytes")
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):
+        # Pillow's own conversion clips 16-bit values instead of scaling them.
+        grey = (np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        layers = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return np.asarray(Image.alpha_composite(white, layers).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged metadata beside sound pixels: every viewer shows such a picture as stored
+        return 1
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo the EXIF orientation 1 to 8 (EXIF 2.32, tag 0x0112)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _reason_of(error: Exception) -> str:
+    text = str(error).lower()
+    if "decompressed data too large" in text or "too much memory used in text" in text:
+        return "decompression_bomb"
+    ended = isinstance(error, EOFError) or any(word in text for word in ("truncated", "incomplete", "end of file"))
+    return "truncated" if ended else "corrupt"
