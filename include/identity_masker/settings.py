@@ -49,7 +49,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address that servers listen on.")
     airflow_port: int = Field(default=8080, ge=1, le=65535)
-    airflow_log_port: int = Field(default=8793, ge=1, le=65534, description="Scheduler's log port; the triggerer's is the next.")
+    airflow_log_port: int = Field(
+        default=8793, ge=1, le=65534, description="Scheduler's log port; the triggerer's is the next."
+    )
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     gateway_port: int = Field(default=8000, ge=1, le=65535)
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")

@@ -1,0 +1,62 @@
+# Every target that needs the environment builds it first: on a fresh machine `make run` or `make test` is enough.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OMP_WAIT_POLICY ?= PASSIVE
+export MLFLOW_DISABLE_TELEMETRY := true
+PYTEST := pytest -q
+
+.PHONY: help setup run stop status clean test test-cluster check format bench lock doctor
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Build .venv from the lock (Python 3.11 and a package index are enough)
+	@{ cat requirements.txt pyproject.toml | cksum | cmp -s - $(VENV)/.lock-installed; } || scripts/setup
+
+run: setup ## Start the stack, take faces to a served masker, serve until Ctrl-C (ONCE=1: stop when done)
+	@exec masker up $(if $(filter 1 true yes,$(ONCE)),--once) $(if $(CONF),--conf '$(CONF)')
+
+stop: setup ## Stop the stack
+	@masker down
+
+status: setup ## Say what of the stack is running and healthy
+	@masker status
+
+doctor: setup ## Check the installation and say what is missing
+	@masker doctor
+
+clean: ## Stop the stack and remove MASKER_HOME with all its data, and the caches (.venv stays)
+	@if [ -x $(BIN)/masker ]; then masker down; fi
+	rm -rf "$${MASKER_HOME:-.masker}" .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+check: setup ## Lint, types, import contracts, security
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	bandit -q -c pyproject.toml -r include plugins dags
+	check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+audit: setup ## Look the lock up in the vulnerability database
+	pip-audit --disable-pip --no-deps -r requirements.txt
+
+test: setup ## Run the tests that need no cluster
+	$(PYTEST)
+
+test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE
+	@[ -n "$$KUBECONFIG" ] || { echo "set KUBECONFIG to the cluster to test on" >&2; exit 2; }
+	$(PYTEST) -m cluster tests/cluster
+
+bench: setup ## Run the benchmarks and print their tables
+	@for file in benchmarks/*.py; do echo "== $$file"; python $$file || exit 1; done
+
+format: setup ## Format the code and fix what the linter can fix
+	ruff format .
+	ruff check --fix .
+
+lock: setup ## Resolve pyproject.toml anew into requirements.txt
+	uv pip compile -q pyproject.toml --all-extras --python-version 3.11 $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -o requirements.txt
+	sed -i 's/^torch==\([0-9.]*\)+cpu/torch==\1/' requirements.txt
