@@ -37,6 +37,9 @@ class Progress:
     def line(self, text: str) -> None:
         self._console.print(f"[dim]{self.elapsed()}[/dim]  {text}", highlight=False)
 
+    def show(self, table: Table) -> None:
+        self._console.print(table)
+
     def status(self, text: str) -> None:
         self._status.update(f"{self.elapsed()}  {text}")
 
@@ -49,8 +52,8 @@ class Progress:
 def up(config: Settings, *, once: bool, parameters: dict[str, Any], console: Console) -> None:
     """Run the stack. With `once`, return when the pipeline has ended; else serve until SIGINT or SIGTERM.
 
-    Raises `MaskerError` with the reason when the stack does not start or a step of the pipeline fails; the
-    stack is stopped before that, unless it is to go on serving.
+    Raises `MaskerError` with the reason when the stack does not start or a step of the pipeline failed. Whatever
+    happens, every process that was started is stopped.
     """
     home = Home(config.home)
     home.prepare()
@@ -58,18 +61,29 @@ def up(config: Settings, *, once: bool, parameters: dict[str, Any], console: Con
     with home.lock(), _termination():
         ports.check(config)
         try:
-            api = _start(config, home, progress)
-            outcome = _pipeline(config, home, api, parameters, progress, console)
-            if once:
-                if outcome is not None:
-                    raise outcome
-                return
-            _serve(home, console, outcome)
+            _run(config, home, progress, once=once, parameters=parameters)
         except KeyboardInterrupt:
-            progress.line("stopping")
+            progress.line("stopped by the user")
         finally:
-            supervisor.stop(home)
-            progress.line("stopped")
+            progress.line("everything is stopped")
+
+
+def _run(config: Settings, home: Home, progress: Progress, *, once: bool, parameters: dict[str, Any]) -> None:
+    variables = environment.processes(config, home)
+    progress.line(f"preparing Airflow's database in {home.root}")
+    services.prepare_airflow(home, variables)
+    progress.line("starting Airflow, MLflow, fleet and gateway")
+    with supervisor.running(supervisor.read_procfile(PROJECT / "Procfile"), home, variables):
+        api = services.airflow(config, home)
+        with progress.live():
+            services.wait_until_healthy(config, home, api, progress.status)
+            services.wait_for_dags(api, DAGS, progress.status)
+        progress.line("all services are healthy")
+        failure = _pipeline(config, home, api, parameters, progress)
+        if not once:
+            _serve(home, progress)
+    if failure is not None:
+        raise failure
 
 
 @contextmanager
@@ -88,22 +102,8 @@ def _termination() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start(config: Settings, home: Home, progress: Progress) -> AirflowApi:
-    variables = environment.processes(config, home)
-    progress.line(f"preparing Airflow's database in {home.root}")
-    services.prepare_airflow(home, variables)
-    progress.line("starting Airflow, MLflow, fleet and gateway")
-    supervisor.start(supervisor.read_procfile(PROJECT / "Procfile"), home, variables)
-    api = services.airflow(config, home)
-    with progress.live():
-        services.wait_until_healthy(config, home, api, progress.status)
-        services.wait_for_dags(api, DAGS, progress.status)
-    progress.line("all services are healthy")
-    return api
-
-
 def _pipeline(
-    config: Settings, home: Home, api: AirflowApi, parameters: dict[str, Any], progress: Progress, console: Console
+    config: Settings, home: Home, api: AirflowApi, parameters: dict[str, Any], progress: Progress
 ) -> MaskerError | None:
     """Run the chain and show its outcome; the error when it failed."""
     try:
@@ -118,7 +118,7 @@ def _pipeline(
         picture = showcase.before_after(
             f"http://{config.host}:{config.gateway_port}", results["ingest"]["version"], home.before_after
         )
-        console.print(summary(config, home, results, str(picture), progress.elapsed()))
+        progress.show(summary(config, home, results, str(picture), progress.elapsed()))
     except MaskerError as error:
         progress.line(f"[red]failed[/red]: {error}")
         return error
@@ -157,14 +157,13 @@ def summary(config: Settings, home: Home, results: dict[str, Any], picture: str,
     return table
 
 
-def _serve(home: Home, console: Console, outcome: MaskerError | None) -> None:
-    """Wait for Ctrl-C; raise when the process manager itself has died, or the pipeline had failed."""
-    console.print("Serving. Ctrl-C stops everything.")
+def _serve(home: Home, progress: Progress) -> None:
+    """Wait for Ctrl-C. Raises `MaskerError` when the process manager itself has died."""
+    progress.line("serving; Ctrl-C stops everything")
     try:
         while supervisor.processes(home):
             time.sleep(2)
     except KeyboardInterrupt:
-        if outcome is not None:
-            raise outcome from None
-        raise
+        progress.line("stopping")
+        return
     raise MaskerError("the process manager has died", fix=f"see {home.logs}/supervisord.log, then run again")

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -67,23 +68,40 @@ def configuration(commands: dict[str, str], home: Home) -> str:
     return "\n".join(sections)
 
 
-def start(commands: dict[str, str], home: Home, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start supervisord with all processes. Raises `MaskerError` when it does not come up."""
-    file = home.run / "supervisord.conf"
+@contextmanager
+def running(commands: dict[str, str], home: Home, environment: dict[str, str]) -> Iterator[None]:
+    """All processes run inside the block and are stopped after it.
+
+    Raises `MaskerError` when the process manager does not come up.
+    """
+    daemon = _start(commands, home, environment)
+    try:
+        yield
+    finally:
+        stop(home)
+        daemon.wait(STOP_SECONDS)
+
+
+def _start(commands: dict[str, str], home: Home, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    file, output = home.run / "supervisord.conf", home.logs / "supervisord.out"
     file.write_text(configuration(commands, home))
     home.socket.unlink(missing_ok=True)
-    daemon = subprocess.Popen(
-        [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)],
-        env=environment,
-        cwd=home.root,
-        stdin=subprocess.DEVNULL,
-        stdout=(home.logs / "supervisord.out").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with output.open("wb") as stream:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)],
+            env=environment,
+            cwd=home.root,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     if not _wait(10, lambda: _alive(home) or daemon.poll() is not None) or daemon.poll() is not None:
-        output = (home.logs / "supervisord.out").read_text().strip()
-        raise MaskerError("the process manager did not start", got=output[-500:], fix=f"see {home.logs}")
+        daemon.kill()
+        daemon.wait()
+        raise MaskerError(
+            "the process manager did not start", got=output.read_text().strip()[-500:], fix=f"see {output}"
+        )
     return daemon
 
 
@@ -91,7 +109,7 @@ def processes(home: Home) -> list[Process]:
     """The processes of the stack that runs on this home; empty when none runs."""
     if not _alive(home):
         return []
-    rows = cast(list[dict[str, Any]], _rpc(home).supervisor.getAllProcessInfo())
+    rows = cast(list[dict[str, Any]], _call(home, "getAllProcessInfo"))
     return [Process(row["name"], row["statename"], row["pid"], row["description"]) for row in rows]
 
 
@@ -100,7 +118,7 @@ def stop(home: Home) -> bool:
     if not _alive(home):
         return False
     try:
-        _rpc(home).supervisor.shutdown()
+        _call(home, "shutdown")
     except Fault as error:
         if "SHUTDOWN_STATE" not in error.faultString:
             raise
@@ -113,14 +131,19 @@ def _alive(home: Home) -> bool:
     if not home.socket.exists():
         return False
     try:
-        _rpc(home).supervisor.getState()
+        _call(home, "getState")
     except OSError:
         return False
     return True
 
 
-def _rpc(home: Home) -> Any:
-    return ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{home.socket}"))
+def _call(home: Home, method: str) -> Any:
+    """One call over the socket, closed after it: the stack may go away between two calls."""
+    transport = SupervisorTransport(None, None, f"unix://{home.socket}")
+    try:
+        return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)()
+    finally:
+        transport.close()
 
 
 def _wait(seconds: float, condition: Callable[[], bool]) -> bool:

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from identity_masker import artifacts
+from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
+
+
+@given(content=st.binary(max_size=2000))
+def test_what_is_written_is_read(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    uri = f"file://{tmp_path_factory.mktemp('a')}/deep/er/x"
+    artifacts.write_bytes(uri, content)
+    assert artifacts.read_bytes(uri) == content
+
+
+def test_json_round_trip_refuses_nan(tmp_path: Path) -> None:
+    uri = str(tmp_path / "x.json")
+    artifacts.write_json(uri, {"a": [1, 2.5, None]})
+    assert artifacts.read_json(uri) == {"a": [1, 2.5, None]}
+    with pytest.raises(ValueError, match="JSON compliant"):
+        artifacts.write_json(uri, {"a": float("nan")})
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="nowhere"):
+        artifacts.read_bytes(f"{tmp_path}/nowhere")
+
+
+def test_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "x"
+    artifacts.write_bytes(str(target), b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TemporaryError, match="no space left"):
+        artifacts.write_bytes(str(target), b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_path_through_a_file_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInputError, match="cannot be written"):
+        artifacts.write_bytes(str(tmp_path / "file" / "y"), b"")
+
+
+def test_folder_hash_depends_on_names_and_contents(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    artifacts.write_bytes(f"{folder}/a", b"1")
+    first = artifacts.sha256_folder(folder)
+    assert artifacts.sha256_folder(folder) == first
+    (folder / "a").rename(folder / "b")
+    renamed = artifacts.sha256_folder(folder)
+    artifacts.write_bytes(f"{folder}/b", b"2")
+    assert len({first, renamed, artifacts.sha256_folder(folder)}) == 3
+
+
+def test_join_keeps_the_scheme() -> None:
+    assert artifacts.join("s3://bucket/root/", "/a/", "b") == "s3://bucket/root/a/b"
