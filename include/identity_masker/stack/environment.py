@@ -12,14 +12,18 @@ from identity_masker.stack.home import Home
 
 
 def processes(config: Settings, home: Home) -> dict[str, str]:
-    """Everything a process needs, on top of what this one was started with."""
+    """Everything a process needs.
+
+    What this process was started with wins over `airflow_settings.yaml`, so that
+    `AIRFLOW_VAR_MASKER_MODEL=masker-tiny make run` does what it says; the home's own places win over both.
+    """
     return {
+        **airflow_settings.environment(PROJECT / "airflow_settings.yaml"),
         **os.environ,
         **_tools(),
         **_masker(config, home),
         **_mlflow(config),
         **_airflow(config, home),
-        **airflow_settings.environment(PROJECT / "airflow_settings.yaml"),
     }
 
 
@@ -81,5 +85,6 @@ def _airflow(config: Settings, home: Home) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(config.airflow_log_port),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(config.airflow_log_port + 1),
+        "AIRFLOW_CONN_MASKER_GATEWAY": f"http://{config.host}:{config.gateway_port}",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
