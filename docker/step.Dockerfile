@@ -13,7 +13,7 @@ WORKDIR /opt/masker
 COPY pyproject.toml requirements.txt ./
 RUN pip install --no-cache-dir --root-user-action=ignore "$(grep -m1 '^uv==' requirements.txt)" \
     && python3 -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))' > steps.txt \
-    && uv pip install --system --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
+    && uv pip install --system --system-certs --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
        --constraint requirements.txt --requirement steps.txt \
     && pip uninstall --yes --root-user-action=ignore uv
 

@@ -1,0 +1,40 @@
+"""What the DAGs share: assets, pools, retries. One module, so that a name is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset
+
+OWNER = "masker"
+TAGS = ["masker"]
+
+# The chain that carries versions from one DAG to the next; what an event knows is in its `extra`.
+FACE_DATASET = Asset(name="face_dataset", group="masker")  # extra: version, snapshot
+MASKER_CANDIDATE = Asset(name="masker_candidate", group="masker")  # extra: version, semver, run_id, dataset
+MASKER_CHAMPION = Asset(name="masker_champion", group="masker")  # extra: version, semver, revision
+
+# Pools of airflow_settings.yaml.
+STEPS_POOL = "steps"
+GPU_POOL = "gpu"
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": OWNER,
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    # A multiplier; Airflow adds jitter of up to the same delay by itself.
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=15),
+    "execution_timeout": timedelta(minutes=30),
+}
+
+# A light task runs inside Airflow: it reads, decides or publishes.
+LIGHT: dict[str, Any] = {"execution_timeout": timedelta(minutes=5)}
+
+
+def last_event(triggering_asset_events: Mapping[Asset, Sequence[Any]], asset: Asset) -> dict[str, Any] | None:
+    """What the newest event of `asset` knows, when the asset started this run; several may have gathered."""
+    events = triggering_asset_events.get(asset) or ()
+    return dict(max(events, key=lambda event: event.timestamp).extra) if events else None
