@@ -56,6 +56,7 @@ def _mlflow(config: Settings) -> dict[str, str]:
     return {
         "MLFLOW_BACKEND": f"sqlite:///{config.home}/mlflow.db",
         "MLFLOW_ARTIFACTS": f"{config.home}/mlflow",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nothing here uses jobs; their eight consumers take 2 GB
         "MLFLOW_DISABLE_TELEMETRY": "true",  # its thread changes os.environ and can crash a concurrent request
     }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.stack.home import Home
@@ -117,11 +117,7 @@ def stop(home: Home) -> bool:
     """Stop every process and supervisord itself; whether there was anything to stop."""
     if not _alive(home):
         return False
-    try:
-        _call(home, "shutdown")
-    except Fault as error:
-        if "SHUTDOWN_STATE" not in error.faultString:
-            raise
+    _call(home, "shutdown")
     if not _wait(STOP_SECONDS * 3, lambda: not _alive(home)):
         raise MaskerError("the stack did not stop", got=f"supervisord still answers on {home.socket}")
     return True
@@ -138,10 +134,17 @@ def _alive(home: Home) -> bool:
 
 
 def _call(home: Home, method: str) -> Any:
-    """One call over the socket, closed after it: the stack may go away between two calls."""
+    """One call over the socket, closed after it: the stack may go away between two calls.
+
+    While it shuts down, supervisord refuses every call; it then reports no process.
+    """
     transport = SupervisorTransport(None, None, f"unix://{home.socket}")
     try:
         return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)()
+    except Fault as error:
+        if error.faultCode == Faults.SHUTDOWN_STATE:
+            return []
+        raise
     finally:
         transport.close()
 
