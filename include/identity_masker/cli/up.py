@@ -15,9 +15,9 @@ def _parameters(_context: click.Context, _option: click.Parameter, value: str) -
     try:
         parsed = json.loads(value)
     except json.JSONDecodeError as error:
-        raise BadInputError("--conf is not JSON", got=value, allowed='an object such as {"people": 80}') from error
+        raise BadInputError("--conf is not JSON", got=value, allowed='an object such as {"images": 2000}') from error
     if not isinstance(parsed, dict):
-        raise BadInputError("--conf is not a JSON object", got=value, allowed='an object such as {"people": 80}')
+        raise BadInputError("--conf is not a JSON object", got=value, allowed='an object such as {"images": 2000}')
     return parsed
 
 

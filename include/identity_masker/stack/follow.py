@@ -49,20 +49,23 @@ def chain(api: AirflowApi, first: Run, last_dag: str, *, timeout: float) -> Iter
         if state == "success":
             if run.dag_id == last_dag:
                 return
-            run, seen = _next(api, run), set()
+            run, seen = _next(api, run, tasks), set()
         elif time.monotonic() > deadline:
             raise MaskerError(f"{run.dag_id} did not end in time", got=f"state {state} after {timeout:.0f} s")
         time.sleep(POLL_SECONDS)
 
 
-def _next(api: AirflowApi, run: Run) -> Run:
-    """The run that the assets of `run` started."""
+def _next(api: AirflowApi, run: Run, tasks: list[Task]) -> Run:
+    """The run that the assets of `run` started. A skipped task means that the DAG decided to go no further."""
+    skipped = next((task for task in tasks if task.state == "skipped"), None)
+    if skipped is not None:
+        raise MaskerError(f"{run.dag_id} stopped at {skipped.name}", got=f"\n{api.log_tail(run, skipped)}")
     found = _poll(lambda: api.started_by(run), HANDOVER_SECONDS)
     if not found:
         raise MaskerError(
             f"{run.dag_id} ended well but started no further run",
             got=f"no asset event of {run.run_id} led to a run",
-            fix="read its last tasks in the Airflow UI: a rejected model or refused data is published no further",
+            fix="see whether the next DAG is paused in the Airflow UI",
         )
     return found[-1]
 
