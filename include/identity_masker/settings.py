@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, computed_field, field_validator
+from pydantic import Field, SecretStr, ValidationError, computed_field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from identity_masker.errors import BadInputError
@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=8000, ge=1, le=65535)
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
 
+    mask_key: SecretStr = Field(
+        default=SecretStr("development-only"),
+        min_length=8,
+        description="Secret that decides which fictitious face a key gets; set your own in production.",
+    )
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")

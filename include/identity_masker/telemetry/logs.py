@@ -10,7 +10,9 @@ from typing import IO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-SENSITIVE = re.compile(r"password|passwd|secret|token|authorization|api[_-]?key|cookie|private", re.IGNORECASE)
+SENSITIVE = re.compile(
+    r"password|passwd|secret|token|authorization|api[_-]?key|mask[_-]?key|cookie|private", re.IGNORECASE
+)
 MASK = "***"
 
 

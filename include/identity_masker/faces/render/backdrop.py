@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from identity_masker.faces.render import hashing
-from identity_masker.faces.render.geometry import picture_grid
+from identity_masker.faces.render.geometry import Grid
 from identity_masker.faces.render.hair import SHOULDERS_Y
 from identity_masker.faces.render.scenes import GRID, Scene
 from identity_masker.faces.render.shapes import cover, wave
@@ -24,13 +24,13 @@ def spline(position: Tensor) -> list[Tensor]:
     return weights
 
 
-def background(scene: Scene, size: int) -> Tensor:
-    """(N, 3, size, size): a smooth field of colours with bands across it."""
-    x, y = picture_grid(size)
-    across, down = spline(x.reshape(1, 1, 1, size)), spline(y.reshape(1, 1, size, 1))
-    canvas = torch.zeros(len(scene), 3, size, size)
+def background(scene: Scene, grid: Grid) -> Tensor:
+    """(N, 3, H, W): a smooth field of colours with bands across it."""
+    x, y = grid.x, grid.y
+    across, down = spline(x.unsqueeze(1)), spline(y.unsqueeze(1))
+    canvas = torch.zeros(len(scene), 3, y.shape[-2], x.shape[-1])
     for row in range(GRID):
-        line = torch.zeros(len(scene), 3, 1, size)
+        line = torch.zeros(len(scene), 3, 1, x.shape[-1])
         for column in range(GRID):
             line = line + scene.background[:, :, row, column, None, None] * across[column]
         canvas.add_(line * down[row])

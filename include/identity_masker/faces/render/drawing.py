@@ -12,7 +12,7 @@ from torch import Tensor
 from identity_masker.errors import BadInputError
 from identity_masker.faces.render import backdrop, features, people, scenes
 from identity_masker.faces.render import light as lighting
-from identity_masker.faces.render.geometry import by_name, pose_of, project
+from identity_masker.faces.render.geometry import by_name, place_of, pose_of, project, rows_of_picture
 from identity_masker.faces.render.people import Person
 from identity_masker.faces.render.scenes import Scene
 from identity_masker.faces.render.subject import paint_subject, plane_of
@@ -98,14 +98,16 @@ def landmarks_of(person: Person, factors: Tensor) -> Tensor:
 def _picture(scene: Scene, unit: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     person = people.from_numbers(unit, scene.jitter)
     factors = by_name(scene.factors)
-    pose = pose_of(person, factors)
-    plane = plane_of(pose, size)
-    canvas = backdrop.background(scene, size)
-    light = lighting.light_of(factors, pose)
-    flat = torch.full_like(pose.scale, 0.55)
+    place = place_of(factors)
+    grid = rows_of_picture(size)
+    plane = plane_of(place, grid)
+    canvas = backdrop.background(scene, grid)
+    light = lighting.light_of(factors, place)
+    flat = torch.full_like(place.scale, 0.55)
     lit = lighting.received(light, plane.body_x * 0.6, flat * 0 - 0.4, flat)
     covered = backdrop.cloth_cover(plane.body_x, plane.body_y, plane.per_pixel)
-    regions = paint_subject(canvas, backdrop.cloth(scene, plane.body_x, plane.body_y, lit), covered, person, factors)
+    cloth = backdrop.cloth(scene, plane.body_x, plane.body_y, lit)
+    regions = paint_subject(canvas, grid, cloth, covered, person, factors)
     backdrop.add_noise(canvas, scene)
     return to_bytes(canvas), landmarks_of(person, scene.factors), regions.face > 0.5, regions.head > 0.5
 

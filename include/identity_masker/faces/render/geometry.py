@@ -58,14 +58,21 @@ def by_name(factors: Tensor) -> Factors:
 
 
 @dataclass(frozen=True)
-class Pose:
-    """Where N heads are; all tensors (N, 1, 1). `right`, `down`, `front` are the face's axes seen on the sphere."""
+class Place:
+    """Where N heads are in the picture, whoever they belong to; all tensors (N, 1, 1)."""
 
     centre_x: Tensor
     centre_y: Tensor
     scale: Tensor
     roll_cos: Tensor
     roll_sin: Tensor
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How N heads of certain people are turned: the face's axes seen on the sphere, and the shape of the outline."""
+
+    place: Place
     right: tuple[Tensor, Tensor, Tensor]
     down: tuple[Tensor, Tensor, Tensor]
     front: tuple[Tensor, Tensor, Tensor]
@@ -75,16 +82,23 @@ class Pose:
     jaw: Tensor
 
 
-def pose_of(person: Person, factors: Factors) -> Pose:
-    yaw, pitch, roll = factors["yaw"] * YAW_RANGE, factors["pitch"] * PITCH_RANGE, factors["roll"] * ROLL_RANGE
-    ys, yc, ps, pc = sine(yaw), cosine(yaw), sine(pitch), cosine(pitch)
-    zero = torch.zeros_like(ys)
-    return Pose(
+def place_of(factors: Factors) -> Place:
+    roll = factors["roll"] * ROLL_RANGE
+    return Place(
         centre_x=factors["shift_x"] * SHIFT_X_RANGE,
         centre_y=factors["shift_y"] * SHIFT_Y_RANGE + MIDDLE_Y,
         scale=(factors["scale"] * SCALE_RANGE + 1) * MEAN_SCALE,
         roll_cos=cosine(roll),
         roll_sin=sine(roll),
+    )
+
+
+def pose_of(person: Person, factors: Factors) -> Pose:
+    yaw, pitch = factors["yaw"] * YAW_RANGE, factors["pitch"] * PITCH_RANGE
+    ys, yc, ps, pc = sine(yaw), cosine(yaw), sine(pitch), cosine(pitch)
+    zero = torch.zeros_like(ys)
+    return Pose(
+        place=place_of(factors),
         right=(yc, zero, -ys),
         down=(-ps * ys, pc, -ps * yc),
         front=(ys * pc, ps, yc * pc),
@@ -95,21 +109,30 @@ def pose_of(person: Person, factors: Factors) -> Pose:
     )
 
 
-def picture_grid(size: int) -> tuple[Tensor, Tensor]:
-    """Pixel centres: x (1, 1, size) and y (1, size, 1)."""
+@dataclass(frozen=True)
+class Grid:
+    """Some rows of a square picture: pixel centres x (1, 1, W), y (1, H, 1), and pixels per picture unit."""
+
+    x: Tensor
+    y: Tensor
+    density: float
+
+
+def rows_of_picture(size: int, top: int = 0, bottom: int | None = None) -> Grid:
+    """The rows top .. bottom of a picture of `size` pixels, by default all."""
     centres = (torch.arange(size, dtype=torch.float32) * 2 + 1 - size) / torch.tensor(float(size))
-    return centres.reshape(1, 1, size), centres.reshape(1, size, 1)
+    return Grid(centres.reshape(1, 1, size), centres[top:bottom].reshape(1, -1, 1), size / 2)
 
 
-def to_head_plane(pose: Pose, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    inverse = 1 / pose.scale
-    dx, dy = (x - pose.centre_x) * inverse, (y - pose.centre_y) * inverse
-    return dx * pose.roll_cos + dy * pose.roll_sin, dy * pose.roll_cos - dx * pose.roll_sin
+def to_head_plane(place: Place, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    inverse = 1 / place.scale
+    dx, dy = (x - place.centre_x) * inverse, (y - place.centre_y) * inverse
+    return dx * place.roll_cos + dy * place.roll_sin, dy * place.roll_cos - dx * place.roll_sin
 
 
-def from_head_plane(pose: Pose, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    turned_x, turned_y = x * pose.roll_cos - y * pose.roll_sin, x * pose.roll_sin + y * pose.roll_cos
-    return turned_x * pose.scale + pose.centre_x, turned_y * pose.scale + pose.centre_y
+def from_head_plane(place: Place, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    turned_x, turned_y = x * place.roll_cos - y * place.roll_sin, x * place.roll_sin + y * place.roll_cos
+    return turned_x * place.scale + place.centre_x, turned_y * place.scale + place.centre_y
 
 
 def outline(pose: Pose, y: Tensor) -> Tensor:
@@ -132,4 +155,4 @@ def project(pose: Pose, x: Tensor, y: Tensor, lift: Tensor | float = 0.0) -> tup
     sphere_x = x * right[0] + y * down[0] + z * front[0]
     sphere_y = x * right[1] + y * down[1] + z * front[1]
     plane_y = sphere_y * pose.half_height
-    return from_head_plane(pose, sphere_x * pose.half_width * outline(pose, sphere_y), plane_y)
+    return from_head_plane(pose.place, sphere_x * pose.half_width * outline(pose, sphere_y), plane_y)

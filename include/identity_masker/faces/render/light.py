@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from identity_masker.faces.render.geometry import Factors, Pose, cosine, sine
+from identity_masker.faces.render.geometry import Factors, Place, cosine, sine
 
 AZIMUTH_RANGE = 1.15
 ELEVATION_RANGE = 0.55
@@ -25,14 +25,14 @@ class Light:
     tint: Tensor
 
 
-def light_of(factors: Factors, pose: Pose) -> Light:
+def light_of(factors: Factors, place: Place) -> Light:
     azimuth = factors["light_azimuth"] * AZIMUTH_RANGE
     elevation = factors["light_elevation"] * ELEVATION_RANGE + ELEVATION_MIDDLE
     x, y = sine(azimuth) * cosine(elevation), -sine(elevation)
     warm = factors["warmth"]
     return Light(
-        x=x * pose.roll_cos + y * pose.roll_sin,
-        y=y * pose.roll_cos - x * pose.roll_sin,
+        x=x * place.roll_cos + y * place.roll_sin,
+        y=y * place.roll_cos - x * place.roll_sin,
         z=cosine(azimuth) * cosine(elevation),
         strength=factors["light_strength"] * 0.36 + 0.54,
         tint=torch.stack([warm * 0.17 + 1, warm * 0.02 + 1, 1 - warm * 0.24], dim=1),

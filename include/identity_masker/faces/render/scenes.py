@@ -52,7 +52,7 @@ class Scene:
 def scenes(seed: int, people_indices: NDArray[np.int64], shots: NDArray[np.int64]) -> Scene:
     """The scene of each (person, shot) pair in the world of `seed`."""
     keys = hashing.row_keys(seed, SCENE_STREAM, people_indices, shots)
-    widths = (len(FACTORS), len(people.TRAITS), 3 * GRID * GRID, 4, 6, 6, 1)
+    widths = [len(FACTORS), len(people.TRAITS), 3 * GRID * GRID, 4, 6, 6, 1]
     unit = torch.from_numpy(hashing.uniform(keys, sum(widths)))
     factors, jitter, control, overall, bands, cloth, noise = torch.split(unit, widths, dim=1)
     return Scene(

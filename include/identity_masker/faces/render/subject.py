@@ -10,7 +10,7 @@ from torch import Tensor
 from identity_masker.faces.render import features, hair
 from identity_masker.faces.render import light as lighting
 from identity_masker.faces.render.features import Surface
-from identity_masker.faces.render.geometry import Factors, Pose, picture_grid, pose_of, to_head_plane, to_sphere
+from identity_masker.faces.render.geometry import Factors, Grid, Place, Pose, pose_of, to_head_plane, to_sphere
 from identity_masker.faces.render.light import Light
 from identity_masker.faces.render.people import Person
 from identity_masker.faces.render.shapes import cover, paint, shade, soft
@@ -35,12 +35,11 @@ class Regions:
     head: Tensor
 
 
-def plane_of(pose: Pose, size: int) -> Plane:
-    grid_x, grid_y = picture_grid(size)
-    x, y = to_head_plane(pose, grid_x, grid_y)
-    inverse = 1 / pose.scale
-    body_x, body_y = (grid_x - pose.centre_x) * inverse, (grid_y - pose.centre_y) * inverse
-    return Plane(x, y, body_x, body_y, pose.scale * (size / 2))
+def plane_of(place: Place, grid: Grid) -> Plane:
+    x, y = to_head_plane(place, grid.x, grid.y)
+    inverse = 1 / place.scale
+    body_x, body_y = (grid.x - place.centre_x) * inverse, (grid.y - place.centre_y) * inverse
+    return Plane(x, y, body_x, body_y, place.scale * grid.density)
 
 
 def surface_of(
@@ -66,17 +65,24 @@ def surface_of(
     return Surface(face_x, face_y, face_z, per_unit / stretch), (x, y, z), outline
 
 
-def paint_subject(canvas: Tensor, cloth: Tensor, cloth_cover: Tensor, person: Person, factors: Factors) -> Regions:
-    """Paint the person over `canvas` (N, 3, H, W) in place; `cloth` comes over neck and long hair."""
+def paint_subject(
+    canvas: Tensor, grid: Grid, cloth: Tensor, cloth_cover: Tensor, person: Person, factors: Factors
+) -> Regions:
+    """Paint the person over `canvas` (N, 3, H, W), the pixels of `grid`, in place.
+
+    `cloth` comes over neck and long hair where `cloth_cover` (N, H, W) says.
+    """
     pose = pose_of(person, factors)
-    light = lighting.light_of(factors, pose)
-    plane = plane_of(pose, canvas.shape[-1])
+    light = lighting.light_of(factors, pose.place)
+    plane = plane_of(pose.place, grid)
     skin = features.skin_colour(person)
     tone = features.hair_colour(person)
     behind = hair.back_hair(person, pose, plane.x, plane.y, plane.per_pixel)
-    paint(canvas, tone * lighting.illumination(light, torch.full_like(pose.scale, 0.25)), behind)
+    paint(canvas, tone * lighting.illumination(light, torch.full_like(pose.place.scale, 0.25)), behind)
     throat = hair.neck(person, plane.body_x, plane.body_y, plane.per_pixel)
-    lit = lighting.received(light, plane.body_x * 1.6, torch.zeros_like(pose.scale), torch.full_like(pose.scale, 0.6))
+    lit = lighting.received(
+        light, plane.body_x * 1.6, torch.zeros_like(pose.place.scale), torch.full_like(pose.place.scale, 0.6)
+    )
     below = soft(plane.y, 1.35, 0.85)
     paint(canvas, skin * lighting.illumination(light, lit * (1 - below * 0.75)), throat)
     paint(canvas, cloth, cloth_cover)

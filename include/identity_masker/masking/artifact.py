@@ -1,0 +1,94 @@
+"""A masker as files: `model.json` says what it is, `weights.safetensors` holds the weights. No pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from identity_masker import artifacts
+from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.masking.config import ArchitectureConfig
+from identity_masker.masking.masker import FactorBottleneckMasker
+from identity_masker.masking.networks import FactorReader
+from identity_masker.settings import settings
+
+DESCRIPTION = "model.json"
+WEIGHTS = "weights.safetensors"
+FORMAT = 1
+
+
+class ArtifactDescription(BaseModel):
+    """The content of `model.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    architecture: str
+    size: int
+    config: ArchitectureConfig
+    weights_sha256: str
+
+
+def save(masker: FactorBottleneckMasker, folder: Path) -> None:
+    """Write the masker into `folder`; the description comes last, so that a folder with one is whole."""
+    weights = save_tensors({name: tensor.contiguous() for name, tensor in masker.network.state_dict().items()})
+    description = ArtifactDescription(
+        architecture=masker.architecture,
+        size=masker.size,
+        config=masker.config,
+        weights_sha256=artifacts.sha256(weights),
+    )
+    artifacts.write_bytes(str(folder / WEIGHTS), weights)
+    artifacts.write_json(str(folder / DESCRIPTION), description.model_dump(mode="json"))
+
+
+def load(folder: Path, secret: str | None = None) -> FactorBottleneckMasker:
+    """The masker in `folder`; `secret` chooses the avatars, by default MASKER_MASK_KEY.
+
+    Raises `NotFoundError` for a missing file and `BadInputError` for one that is not what it should be.
+    """
+    description = _description(folder)
+    content = _content(folder / WEIGHTS)
+    found = artifacts.sha256(content)
+    if found != description.weights_sha256:
+        raise BadInputError(
+            "the masker's weights are not the ones that were saved",
+            got=f"sha256 {found[:12]}… in {folder / WEIGHTS}",
+            allowed=f"{description.weights_sha256[:12]}…",
+            fix="fetch the model version again",
+        )
+    network = FactorReader(description.config)
+    try:
+        network.load_state_dict(load_tensors(content))
+    except (SafetensorError, RuntimeError) as error:
+        raise BadInputError("the weights do not fit the architecture", got=f"{folder}: {error}") from error
+    return FactorBottleneckMasker(description.config, network, secret or settings().mask_key.get_secret_value())
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise NotFoundError("a masker's file is missing", got=str(path), allowed=f"{DESCRIPTION} and {WEIGHTS}")
+    return path.read_bytes()
+
+
+def _description(folder: Path) -> ArtifactDescription:
+    content = _content(folder / DESCRIPTION)
+    try:
+        document = json.loads(content)
+        if isinstance(document, dict) and document.get("architecture") != FactorBottleneckMasker.architecture:
+            raise BadInputError(
+                "this program cannot run the masker's architecture",
+                got=document.get("architecture"),
+                allowed=FactorBottleneckMasker.architecture,
+                fix="choose another model version or update the program",
+            )
+        return ArtifactDescription.model_validate(document)
+    except (ValueError, ValidationError) as error:
+        raise BadInputError(
+            "a masker's description does not validate", got=f"{folder / DESCRIPTION}: {error}"
+        ) from error

@@ -1,0 +1,87 @@
+"""What a model is and how it is trained, attacked and judged: include/config/models/NAME.yaml."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.masking.evaluation_config import EvaluationConfig, GateConfig
+from identity_masker.settings import settings
+
+DEFAULT_MODEL = "masker-64"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArchitectureConfig(_Section):
+    """The shape of a masker; together with the weights it is the model."""
+
+    name: Literal["factor-bottleneck"] = "factor-bottleneck"
+    size: Literal[64] = Field(default=64, description="Side of the picture that the encoder reads, in pixels.")
+    widths: tuple[int, int, int, int] = Field(default=(32, 48, 80, 128), description="Channels at 1/2, 1/4, 1/8, 1/16.")
+    hidden: int = Field(default=128, ge=8, description="Width of the layer before the factors.")
+    bits: int = Field(default=6, ge=2, le=8, description="Bits of each of the 16 factors.")
+    avatars: int = Field(default=64, ge=2, le=4096, description="Number of fictitious faces.")
+    avatar_seed: int = Field(default=0xFACE, ge=0, description="World the fictitious faces come from.")
+
+
+class TrainingConfig(_Section):
+    """How the encoder is trained."""
+
+    seed: int = Field(default=1, ge=0)
+    steps: int = Field(default=900, ge=1)
+    batch: int = Field(default=64, ge=2, description="Pictures a step.")
+    rendered_share: Share = Field(
+        default=0.5, description="Share of each batch that is drawn for the step, all new people."
+    )
+    learning_rate: float = Field(default=3e-3, gt=0.0, description="Peak of the one-cycle schedule.")
+    warmup: Share = Field(default=0.1, description="Share of the steps in which the rate rises.")
+    weight_decay: float = Field(default=0.02, ge=0.0)
+    average: float = Field(default=0.995, ge=0.0, lt=1.0, description="Decay of the moving average of the weights.")
+    gradient_norm: float = Field(default=1.0, gt=0.0, description="Largest norm of the gradient.")
+    landmark_weight: float = Field(default=2.0, ge=0.0)
+    checkpoint_steps: int = Field(default=100, ge=1, description="Steps between checkpoints.")
+
+
+class MaskerConfig(_Section):
+    """What training needs."""
+
+    architecture: ArchitectureConfig = ArchitectureConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+class ModelConfig(MaskerConfig):
+    """A whole file of include/config/models."""
+
+    evaluation: EvaluationConfig = EvaluationConfig()
+    gate: GateConfig = GateConfig()
+
+
+def load_config(name: str = DEFAULT_MODEL, folder: Path | None = None) -> ModelConfig:
+    """The model configuration called `name`.
+
+    Raises `NotFoundError` for an unknown name and `BadInputError` for a file that does not validate.
+    """
+    folder = folder or settings().config_dir / "models"
+    path = folder / f"{name}.yaml"
+    if not NAME.fullmatch(name) or not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        raise NotFoundError(
+            "there is no such model configuration", got=name, allowed=known, fix=f"add a file to {folder}"
+        )
+    try:
+        return ModelConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except yaml.YAMLError as error:
+        raise BadInputError("a model configuration is not YAML", got=f"{path}: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BadInputError("a model configuration does not validate", got=f"{path}: {wrong}") from error

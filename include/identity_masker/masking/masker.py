@@ -1,0 +1,105 @@
+"""What a masker is, and the one of this project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from identity_masker.errors import BadInputError, MaskerError
+from identity_masker.faces.render.drawing import to_bytes
+from identity_masker.masking.avatars import AvatarBook
+from identity_masker.masking.bottleneck import quantise
+from identity_masker.masking.config import ArchitectureConfig
+from identity_masker.masking.networks import FactorReader
+from identity_masker.masking.redrawing import mask_pictures
+
+BATCH = 64
+LARGEST_SIDE = 4096
+SMALLEST_SIDE = 16
+
+
+class Masker(Protocol):
+    """Takes face crops and gives back faces of nobody, with the same pose, expression, gaze and light."""
+
+    @property
+    def architecture(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def mask(self, images: NDArray[np.uint8], keys: Sequence[str]) -> NDArray[np.uint8]:
+        """Masked copies of `images` (N, H, W, 3); equal keys get the same fictitious face.
+
+        Raises `BadInputError` or `MaskerError` where it cannot mask; it never returns its input.
+        """
+        ...
+
+
+class FactorBottleneckMasker:
+    """Reads the factors of a face with a network and draws a fictitious person with them."""
+
+    architecture = "factor-bottleneck"
+
+    def __init__(self, config: ArchitectureConfig, network: FactorReader, secret: str) -> None:
+        self.config = config
+        self.size = config.size
+        self.network = network.eval().requires_grad_(False)
+        self._avatars = AvatarBook(config.avatar_seed, config.avatars, secret)
+
+    def mask(self, images: NDArray[np.uint8], keys: Sequence[str]) -> NDArray[np.uint8]:
+        check_images(images, keys)
+        parts = [
+            self._mask(torch.from_numpy(np.array(images[at : at + BATCH])), list(keys[at : at + BATCH]))
+            for at in range(0, len(images), BATCH)
+        ]
+        return torch.cat(parts).numpy()
+
+    @torch.inference_mode()
+    def read(self, pictures: Tensor) -> Tensor:
+        """The code (N, 16) of square `pictures` (N, 3, S, S) in [0, 1]."""
+        if pictures.shape[-1] != self.size:
+            pictures = functional.interpolate(pictures, size=(self.size, self.size), mode="bilinear", antialias=True)
+        factors = self.network((pictures * 2 - 1).contiguous(memory_format=torch.channels_last))[0]
+        if not bool(torch.isfinite(factors).all()):
+            raise MaskerError("the masker's network gave a factor that is not a number", fix="deploy another version")
+        return quantise(factors, self.config.bits)
+
+    @torch.inference_mode()
+    def _mask(self, images: Tensor, keys: list[str]) -> Tensor:
+        height, width = images.shape[1:3]
+        pictures = images.permute(0, 3, 1, 2).to(torch.float32).contiguous() / 255
+        square = functional.pad(pictures, margins(height, width), mode="replicate")
+        masked = mask_pictures(square, self.read(square), self._avatars.numbers(keys))
+        left, _, top, _ = margins(height, width)
+        return to_bytes(masked[:, :, top : top + height, left : left + width])
+
+
+def margins(height: int, width: int) -> tuple[int, int, int, int]:
+    """Pixels to add on the left, right, top and bottom to make a picture square around its middle."""
+    side = max(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    return left, side - width - left, top, side - height - top
+
+
+def check_images(images: NDArray[np.uint8], keys: Sequence[str]) -> None:
+    """Raises `BadInputError` where `images` and `keys` are not what `Masker.mask` takes."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise BadInputError(
+            "these are not pictures", got=f"{images.dtype} {images.shape}", allowed="uint8 of shape (N, H, W, 3)"
+        )
+    if len(images) != len(keys) or not len(images):
+        raise BadInputError(
+            "pictures and keys do not match", got=f"{len(images)} and {len(keys)}", allowed="one key each"
+        )
+    if not SMALLEST_SIDE <= min(images.shape[1:3]) <= max(images.shape[1:3]) <= LARGEST_SIDE:
+        raise BadInputError(
+            "the picture's sides are out of range",
+            got=f"{images.shape[2]} × {images.shape[1]}",
+            allowed=f"{SMALLEST_SIDE} to {LARGEST_SIDE} pixels",
+        )
