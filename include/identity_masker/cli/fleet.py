@@ -1,0 +1,43 @@
+"""`masker fleet`: the model servers of all deployed versions."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import click
+
+from identity_masker.cli import step
+from identity_masker.settings import settings
+
+
+@click.command()
+@click.option("--host", help="Address that the model servers listen on.  [default: MASKER_HOST]")
+@click.option("--first-port", type=click.IntRange(1, 65000), help="[default: MASKER_SERVER_PORT]")
+@click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON before the first server starts.")
+def command(host: str | None, first_port: int | None, as_json: bool) -> None:
+    """Keep the model servers alive that the control database asks for, until SIGTERM or Ctrl-C.
+
+    `masker deploy` says what is wanted. Servers that crash are started again, later each time; those no longer
+    wanted are drained.
+    """
+    from pydantic import BaseModel
+
+    from identity_masker.serving import fleet
+    from identity_masker.serving.replica import FleetConfig
+
+    class Running(BaseModel):
+        owner: str
+        first_port: int
+
+    config = settings()
+    options = FleetConfig(
+        owner=f"{socket.gethostname()}:{config.home}"[:200],
+        control_url=config.control_url,
+        folder=config.home / "fleet",
+        host=host or config.host,
+        first_port=first_port or config.server_port,
+    )
+    if as_json:
+        step.finish(Running(owner=options.owner, first_port=options.first_port), as_json=True)
+    asyncio.run(fleet.run(options))

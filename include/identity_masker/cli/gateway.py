@@ -1,0 +1,34 @@
+"""`masker gateway`: the public address."""
+
+from __future__ import annotations
+
+import click
+
+from identity_masker.cli import step
+from identity_masker.settings import settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: MASKER_HOST]")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes any free one.  [default: MASKER_GATEWAY_PORT]")
+@click.option("--capacity", type=click.IntRange(1), default=512, show_default=True, help="Requests taken on at a time.")
+@click.option("--drain-seconds", type=click.FloatRange(0, 600), default=0.5, show_default=True)
+@click.option("--grace-seconds", type=click.FloatRange(0.1, 600), default=10.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON once the port is open.")
+def command(
+    host: str | None, port: int | None, capacity: int, drain_seconds: float, grace_seconds: float, as_json: bool
+) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C. It follows the routing table in the control database."""
+    from identity_masker.serving.gateway import Gateway, GatewayConfig
+    from identity_masker.serving.process import Runner, listen
+    from identity_masker.serving.serve import Listening
+
+    config = settings()
+    address = host or config.host
+    listener = listen(address, config.gateway_port if port is None else port, variable="MASKER_GATEWAY_PORT")
+    if as_json:
+        step.finish(Listening(url=f"http://{address}:{listener.getsockname()[1]}"), as_json=True)
+    gateway = Gateway(GatewayConfig(capacity=capacity), config.control_url)
+    Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
+        listener
+    )

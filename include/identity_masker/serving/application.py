@@ -1,0 +1,154 @@
+"""What the model server and the gateway share: problem documents for every error, metrics and the docs page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib import resources
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse
+from starlette.exceptions import HTTPException
+
+from identity_masker.errors import BadInputError
+from identity_masker.faces.decode import UndecodableError
+from identity_masker.serving import problem
+from identity_masker.serving.body import ClientGoneError
+from identity_masker.serving.problem import HttpError
+from identity_masker.serving.worker import MaskingFailedError
+from identity_masker.telemetry import logs
+from identity_masker.telemetry.http import CLIENT_GONE
+from identity_masker.telemetry.metrics import CONTENT_TYPE, HttpMetrics
+
+log = logs.logger(__name__)
+
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; frame-ancestors 'none'"
+)
+_DOCS_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="docs/swagger-ui.css"><link rel="icon" href="data:,">
+</head>
+<body><div id="swagger-ui"></div><script src="docs/swagger-ui-bundle.js"></script><script src="docs/start.js"></script>
+</body>
+</html>
+"""
+_DOCS_START = """SwaggerUIBundle({
+  url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true, validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset]
+});
+"""
+_ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+
+
+def application(title: str, description: str, metrics: HttpMetrics) -> FastAPI:
+    """An application with `/docs`, `/openapi.json`, `/metrics` and an answer in words to every error."""
+    app = FastAPI(
+        title=title, description=description, version=version("identity-masker"), docs_url=None, redoc_url=None
+    )
+    _handle_errors(app)
+    _add_docs(app)
+
+    @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus", response_class=Response)
+    def exposition() -> Response:
+        # Not a coroutine: rendering takes milliseconds, so it runs in a thread.
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
+
+    return app
+
+
+def _handle_errors(app: FastAPI) -> None:
+    def answers(kind: type[Exception], convert: Callable[[Exception], HttpError]) -> None:
+        async def handler(request: Request, error: Exception) -> Response:
+            answer = convert(error)
+            request.state.exchange.note(reason=answer.reason)
+            return problem.response(answer, request.state.exchange.request_id)
+
+        app.add_exception_handler(kind, handler)
+
+    async def gone(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
+    app.add_exception_handler(ClientGoneError, gone)
+    answers(HttpError, _itself)
+    answers(HTTPException, _from_router)
+    answers(RequestValidationError, _from_validation)
+    answers(UndecodableError, _from_decoding)
+    answers(BadInputError, _from_bad_input)
+    answers(MaskingFailedError, _from_masking)
+    answers(Exception, lambda _error: problem.internal())
+
+
+def _itself(error: Exception) -> HttpError:
+    assert isinstance(error, HttpError)  # noqa: S101 - the registration above says so
+    return error
+
+
+def _from_router(error: Exception) -> HttpError:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    phrase = HTTPStatus(error.status_code).phrase
+    return HttpError(
+        error.status_code,
+        phrase.lower().replace(" ", "_"),
+        phrase.lower(),
+        fix="see /docs for the paths and methods of this service",
+        headers=error.headers,
+    )
+
+
+def _from_validation(error: Exception) -> HttpError:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return HttpError(422, "invalid_parameter", "a parameter is not valid", got=wrong, fix="see /docs")
+
+
+def _from_decoding(error: Exception) -> HttpError:
+    assert isinstance(error, UndecodableError)  # noqa: S101
+    return HttpError(422, error.reason, error.what, got=error.got, allowed=error.allowed, fix=error.fix or "")
+
+
+def _from_bad_input(error: Exception) -> HttpError:
+    assert isinstance(error, BadInputError)  # noqa: S101
+    return HttpError(
+        422, "not_maskable", error.what, got=error.got, allowed=error.allowed, fix=error.fix or "see /docs"
+    )
+
+
+def _from_masking(error: Exception) -> HttpError:
+    # No more than its type: the message of a model's error may quote what it worked on.
+    cause = error.__cause__ or error
+    log.error("masking_failed", cause=type(cause).__name__, exc_info=error)
+    return HttpError(
+        500, "masking_failed", "the model could not mask this picture", fix="report the request id to the operator"
+    )
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Swagger UI from an installed package: nothing is loaded from another site."""
+    page = _DOCS_PAGE.format(title=app.title)
+    headers = {"content-security-policy": _DOCS_POLICY}
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(page, headers=headers)
+
+    @app.get("/docs/start.js", include_in_schema=False)
+    async def start() -> Response:
+        return Response(_DOCS_START, media_type="text/javascript")
+
+    for name, media_type in _ASSETS.items():
+        _add_asset(app, name, media_type)
+
+
+def _add_asset(app: FastAPI, name: str, media_type: str) -> None:
+    path = str(resources.files("fastapi_offline") / "static" / name)
+
+    @app.get(f"/docs/{name}", include_in_schema=False)
+    async def asset() -> FileResponse:
+        return FileResponse(path, media_type=media_type, headers={"cache-control": "public, max-age=86400"})

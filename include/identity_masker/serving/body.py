@@ -1,0 +1,78 @@
+"""Reads a request's body within a size and a time, before anything is done with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+
+from identity_masker.serving.problem import HttpError
+from identity_masker.telemetry.http import Exchange
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection: nobody waits for an answer."""
+
+
+async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
+    """The whole body.
+
+    Raises `HttpError` 413 from Content-Length before a byte is read, or as soon as more than `max_bytes` have
+    come; 408 when it takes longer than `seconds`; 400 when it is empty; `ClientGoneError` when the client left.
+    """
+    exchange: Exchange = request.state.exchange
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        exchange.unread_body = True
+        raise _too_large(f"{declared} bytes", max_bytes)
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _collect(request, exchange, max_bytes)
+    except TimeoutError as error:
+        exchange.unread_body = True
+        raise HttpError(
+            408,
+            "slow_body",
+            "the body did not arrive in time",
+            allowed=f"the whole body within {seconds:g} s",
+            fix="send it again over a faster connection, or send a smaller picture",
+        ) from error
+    if not body:
+        raise HttpError(
+            400, "empty_body", "the body is empty", allowed="the bytes of a picture", fix="send the picture as the body"
+        )
+    exchange.note(bytes_in=len(body))
+    return body
+
+
+async def _collect(request: Request, exchange: Exchange, max_bytes: int) -> bytes:
+    chunks, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(chunk)
+        if size > max_bytes:
+            exchange.unread_body = more
+            raise _too_large(f"more than {max_bytes} bytes", max_bytes)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def disconnected(request: Request) -> None:
+    """Return when the client has left. To be awaited only after the whole body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+
+
+def _too_large(got: str, max_bytes: int) -> HttpError:
+    return HttpError(
+        413,
+        "body_too_large",
+        "the body is too large",
+        got=got,
+        allowed=f"at most {max_bytes} bytes",
+        fix="send a smaller picture",
+    )

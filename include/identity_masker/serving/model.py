@@ -1,0 +1,86 @@
+"""The model that a server serves: where it comes from, and the proof that it works before anybody sees it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from identity_masker import artifacts
+from identity_masker.errors import MaskerError, NotFoundError
+
+if TYPE_CHECKING:
+    from identity_masker.masking.masker import Masker
+
+UNREGISTERED = "unregistered"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded masker and what it is called.
+
+    version   the registry's number, or "unregistered"
+    semver    as in the response header x-model-version
+    sha256    hash over the artifact's files
+    """
+
+    masker: Masker
+    version: str
+    semver: str
+    sha256: str
+
+
+def from_folder(folder: Path) -> ServedModel:
+    """The model saved in `folder`. Raises `NotFoundError` when there is none."""
+    if not (folder / "model.json").is_file():
+        raise NotFoundError(
+            "there is no model in this folder",
+            got=folder,
+            allowed="model.json and its weights",
+            fix="check --model-dir",
+        )
+    return _load(folder, UNREGISTERED, "")
+
+
+def _load(folder: Path, version: str, semver: str) -> ServedModel:
+    from identity_masker.masking import artifact
+
+    digest = artifacts.sha256_folder(folder)
+    return ServedModel(artifact.load(folder), version, semver or f"0.0.0+{digest[:12]}", digest)
+
+
+def limit_threads(threads: int) -> None:
+    """Compute each call with `threads` threads.
+
+    More than one a call loses on shared cores: OpenMP's barriers spin while a neighbour holds the other core.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def warm_up(model: ServedModel, batch: int) -> None:
+    """Mask noise once alone and once as a full batch, so that the first client does not pay for lazy set-up.
+
+    Raises `MaskerError` when the model gives back anything but masked pictures.
+    """
+    generator = np.random.default_rng(0)
+    for count in {1, batch}:
+        images = generator.integers(0, 256, (count, model.masker.size, model.masker.size, 3), dtype=np.uint8)
+        masked = model.masker.mask(images, [f"warm-up-{row}" for row in range(count)])
+        if masked.shape != images.shape or masked.dtype != np.uint8 or np.array_equal(masked, images):
+            raise MaskerError(
+                "the model does not mask",
+                got=f"{masked.dtype} {masked.shape} for uint8 {images.shape}, the same pixels or another form",
+                allowed="an array of the same form with other pixels",
+                fix="train the model again, or serve another version",
+            )
+
+
+def describe(folder: Path) -> dict[str, object]:
+    """The artifact's `model.json`."""
+    found: dict[str, object] = json.loads((folder / "model.json").read_text())
+    return found

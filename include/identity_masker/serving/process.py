@@ -1,0 +1,122 @@
+"""Runs an application as a process: the socket first, the signals in order, and no request dropped at the end."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from identity_masker.errors import BadInputError, ConflictError
+from identity_masker.telemetry import logs
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the gateway keeps an idle connection, so that it is the gateway that closes it."""
+
+_PR_SET_PDEATHSIG = 1
+log = logs.logger(__name__)
+
+
+def listen(host: str, port: int, *, variable: str) -> socket.socket:
+    """A listening socket. Clients that connect before the application runs wait in its queue.
+
+    Raises `ConflictError` when the port is taken, `BadInputError` when the address cannot be used; both name
+    `variable`, the setting that moves the port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConflictError(
+                f"port {port} is taken",
+                got=f"another process listens on {host}:{port}",
+                fix=f"stop it, or choose another port with --port or {variable}",
+            ) from error
+        raise BadInputError(
+            "the address cannot be listened on",
+            got=f"{host}:{port}: {os.strerror(error.errno or 0)}",
+            allowed="an address of this machine and a port that this user may open",
+            fix=f"set --host (MASKER_HOST) and --port ({variable})",
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGTERM when the process `parent` ends, however it ends.
+
+    Raises `ConflictError` when it has ended already.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        raise ConflictError("the process that started this server has ended", got=f"parent {os.getppid()}")
+
+
+class Runner(uvicorn.Server):
+    """Serves until SIGTERM or SIGINT.
+
+    On the first signal the application is told (it answers "not ready") and goes on serving for
+    `drain_seconds`, so that load balancers notice; then the listener closes, requests in flight are finished for
+    up to `grace_seconds`, and the process ends with 0. A second signal skips the wait.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, drain_seconds: float, grace_seconds: float, on_drain: Callable[[], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(grace_seconds)),
+            )
+        )
+        self._drain_seconds = drain_seconds
+        self._on_drain = on_drain
+        self._stop_at = float("inf")
+
+    def serve_on(self, listener: socket.socket) -> None:
+        """Block until stopped."""
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        self.run(sockets=[listener])
+
+    def stop(self) -> None:
+        """Stop at once, as far as requests in flight allow."""
+        self._on_drain()
+        self._stop_at = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        elif self._stop_at == float("inf"):
+            self._on_drain()
+            self._stop_at = time.monotonic() + self._drain_seconds
+        else:
+            self._stop_at = 0.0
+
+    async def on_tick(self, counter: int) -> bool:
+        if time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)

@@ -1,0 +1,107 @@
+"""The routing table: who serves which share of the traffic, and the choice that follows from it.
+
+The table is a small document with a revision (DESIGN.md, contract 4). Choosing is a pure function of the table,
+the user and the time, so that every gateway chooses alike and a choice can be replayed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+CHAMPION = "champion"
+SHARE_TOLERANCE = 1e-9
+
+VariantName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+
+class Variant(BaseModel):
+    """One version that gets a share of the traffic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str = Field(min_length=1, description="The registry's number of the model version.")
+    semver: str = Field(min_length=1, description="The version in words.")
+    share: float = Field(ge=0, le=1)
+    lease_expires_at: AwareDatetime | None = Field(
+        default=None, description="From then on the share goes back to the champion, unless the lease was renewed."
+    )
+
+    def leased_out(self, now: datetime) -> bool:
+        return self.lease_expires_at is not None and now >= self.lease_expires_at
+
+
+class RoutingTable(BaseModel):
+    """The whole switch: variants by name, their shares, and the one that takes over when another cannot serve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    champion: VariantName = CHAMPION
+    variants: dict[VariantName, Variant] = Field(min_length=1)
+    salt: str = Field(default="", max_length=64, description="Changes which users get which variant.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.champion not in self.variants:
+            raise ValueError(f"the champion {self.champion!r} is none of the variants {sorted(self.variants)}")
+        if self.variants[self.champion].lease_expires_at is not None:
+            raise ValueError("the champion cannot have a lease: nothing stands behind it")
+        total = sum(variant.share for variant in self.variants.values())
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise ValueError(f"the shares sum to {total}, not to 1")
+        return self
+
+    @property
+    def champion_version(self) -> str:
+        return self.variants[self.champion].version
+
+
+def only(version: str, semver: str) -> RoutingTable:
+    """The table that sends everything to one version."""
+    return RoutingTable(variants={CHAMPION: Variant(version=version, semver=semver, share=1.0)})
+
+
+class Choice(NamedTuple):
+    """The variant for one request, and why it is not the one that the user's point fell on, if it is not."""
+
+    variant: str
+    fallback: Literal["", "lease", "no_endpoint"] = ""
+
+
+def point(salt: str, who: str) -> float:
+    """Where `who` falls in [0, 1): the first 53 bits of SHA-256 of salt and name."""
+    digest = hashlib.sha256(f"{salt}\0{who}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
+
+
+def choose(table: RoutingTable, who: str, now: datetime, served: Collection[str]) -> Choice:
+    """The variant that answers `who` at `now`.
+
+    `served` holds the versions with an endpoint that is ready. The same user keeps the same variant while the
+    table stays as it is; when a share grows, its users stay and others join them. A variant whose lease has run
+    out, or that no endpoint serves, is replaced by the champion.
+    """
+    wanted = _at(table, point(table.salt, who))
+    variant = table.variants[wanted]
+    if wanted == table.champion:
+        return Choice(wanted)
+    if variant.leased_out(now):
+        return Choice(table.champion, "lease")
+    if variant.version not in served:
+        return Choice(table.champion, "no_endpoint")
+    return Choice(wanted)
+
+
+def _at(table: RoutingTable, at: float) -> str:
+    """The variant whose range holds `at`. The champion has the upper end, the others stack up from 0 by name."""
+    upper = 0.0
+    for name in sorted(table.variants):
+        if name != table.champion:
+            upper += table.variants[name].share
+            if at < upper:
+                return name
+    return table.champion

@@ -1,0 +1,215 @@
+"""The model server: one model behind `POST /v1/mask`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp
+
+from identity_masker.faces.decode import Limits, decode
+from identity_masker.faces.formats import format_of
+from identity_masker.serving import pictures
+from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
+from identity_masker.serving.application import application
+from identity_masker.serving.body import ClientGoneError, disconnected, read_body
+from identity_masker.serving.model import ServedModel, warm_up
+from identity_masker.serving.problem import HttpError, documented, overloaded
+from identity_masker.serving.worker import Pixels, Worker
+from identity_masker.telemetry import logs
+from identity_masker.telemetry.http import Edge, Exchange
+from identity_masker.telemetry.metrics import SECONDS, HttpMetrics
+
+CODEC_THREADS = 2
+log = logs.logger(__name__)
+
+
+class ServerConfig(BaseModel):
+    """What one model server takes on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: int = Field(default=8, ge=1, le=256, description="Pictures masked in one call of the model, at most.")
+    capacity: int = Field(default=64, ge=1, description="Requests taken on at a time; more get 503.")
+    body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
+    answer_seconds: float = Field(default=30.0, gt=0, description="Time from the whole body to the masked picture.")
+    limits: Limits = Field(default=Limits(max_pixels=2048 * 2048), description="What a picture may cost.")
+
+
+class ModelServer:
+    """The state of the server and its application. `app` is to be served by one event loop."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.metrics = HttpMetrics("server")
+        self.failure: Exception | None = None
+        self._state: Literal["loading", "ready", "failed", "draining"] = "loading"
+        self._model: ServedModel | None = None
+        self._worker: Worker | None = None
+        self._taken = 0
+        self._codec = ThreadPoolExecutor(CODEC_THREADS, thread_name_prefix="codec")
+        self._measures = _Measures(self.metrics)
+        self.app: ASGIApp = Edge(_routes(self), metrics=self.metrics, closing=lambda: self._state == "draining")
+
+    def load(self, loader: Callable[[], ServedModel], failed: Callable[[], None]) -> None:
+        """Load and warm up the model in a thread; ready when done, else `failure` is set and `failed` called."""
+
+        def run() -> None:
+            try:
+                self.use(loader())
+            except Exception as error:  # handed to the main thread, which ends the process with it
+                self.failure = error
+                self._state = "failed"
+                failed()
+
+        threading.Thread(target=run, name="load", daemon=True).start()
+
+    def use(self, model: ServedModel) -> None:
+        """Warm up `model` and serve it."""
+        warm_up(model, self.config.batch)
+        pictures.warm_up()
+        self._worker = worker = Worker(model.masker, batch=self.config.batch, observe=self._measures.called)
+        self._measures.waiting.set_function(lambda: worker.waiting)
+        self._model = model
+        self._measures.info.labels(model.version, model.semver, model.sha256).set(1)
+        if self._state == "loading":
+            self._state = "ready"
+        log.info("model_ready", version=model.version, semver=model.semver, sha256=model.sha256)
+
+    def drain(self) -> None:
+        """Say "not ready" from now on, and go on answering."""
+        self._state = "draining"
+
+    def close(self) -> None:
+        """Let the threads end."""
+        if self._worker is not None:
+            self._worker.close()
+        self._codec.shutdown(wait=False)
+
+    def live(self) -> Health:
+        """Raises `HttpError` 503 when the thread of the model has died."""
+        if self._worker is not None and not self._worker.alive:
+            raise HttpError(503, "worker_dead", "the thread of the model has ended", fix="restart this server")
+        return Health(status="live")
+
+    def ready(self) -> Health:
+        """Raises `HttpError` 503 while loading and while draining."""
+        self.live()
+        if self._model is None or self._state != "ready":
+            raise overloaded(f"the server is {self._state}", f"not_ready_{self._state}", seconds=1)
+        return Health(status="ready", model_version=self._model.semver)
+
+    async def mask(self, request: Request, key: str | None) -> Response:
+        """Answer one picture with its masked self.
+
+        Raises `HttpError`, `UndecodableError` and `MaskingFailedError`, which the application turns into problems.
+        """
+        exchange: Exchange = request.state.exchange
+        pictures.check_content_type(request.headers.get("content-type"))
+        with self._place() as (model, worker):
+            exchange.note(model_version=model.semver)
+            limits = self.config.limits
+            content = await read_body(request, max_bytes=limits.max_bytes, seconds=self.config.body_seconds)
+            loop = asyncio.get_running_loop()
+            pixels = await loop.run_in_executor(self._codec, decode, content, limits)
+            masked = await self._answer(request, worker.submit(pixels, key or secrets.token_hex(16)))
+            same = format_of(content) or "PNG"
+            name = pictures.negotiate(request.headers.get("accept"), same)
+            answer = await loop.run_in_executor(self._codec, pictures.encode, masked, name)
+        exchange.note(width=pixels.shape[1], height=pixels.shape[0], format=name, bytes_out=len(answer))
+        headers = {"x-model-version": model.semver, "vary": "accept"}
+        return Response(answer, media_type=pictures.MEDIA_TYPES[name], headers=headers)
+
+    @contextmanager
+    def _place(self) -> Iterator[tuple[ServedModel, Worker]]:
+        """One of the `capacity` places. Raises `HttpError` 503 when there is none, or no model yet."""
+        if self._model is None or self._worker is None:
+            raise overloaded("the model is not loaded yet", "not_ready", seconds=2)
+        if self._taken >= self.config.capacity:
+            self._measures.rejected.inc()
+            wait = self._worker.backlog_seconds(self._taken)
+            raise overloaded("the server is full", "overloaded", seconds=wait)
+        self._taken += 1
+        try:
+            yield self._model, self._worker
+        finally:
+            self._taken -= 1
+
+    async def _answer(self, request: Request, job: asyncio.Future[Pixels]) -> Pixels:
+        """The masked picture. A client that leaves, or time running out, takes the picture out of the queue."""
+        gone = asyncio.create_task(disconnected(request))
+        either: set[asyncio.Future[Any]] = {job, gone}
+        try:
+            await asyncio.wait(either, timeout=self.config.answer_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not job.done():
+                job.cancel()
+        if not job.cancelled():
+            return job.result()
+        if gone.done():
+            raise ClientGoneError
+        raise HttpError(
+            504,
+            "deadline",
+            "the picture was not masked in time",
+            allowed=f"an answer within {self.config.answer_seconds:g} s",
+            fix="try again later; the server is overloaded",
+        )
+
+
+class _Measures:
+    """Metrics of the model beside those of HTTP."""
+
+    def __init__(self, metrics: HttpMetrics) -> None:
+        registry = metrics.registry
+        self.info = Gauge("masker_model_info", "The model served.", ["version", "semver", "sha256"], registry=registry)
+        self.waiting = Gauge("masker_server_queue_length", "Pictures that wait for the model.", registry=registry)
+        self.rejected = Counter("masker_server_rejected", "Requests refused because of load.", registry=registry)
+        self._batch = Histogram(
+            "masker_server_batch_size",
+            "Pictures in one call of the model.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "masker_server_inference_seconds", "Time of one call of the model.", buckets=SECONDS, registry=registry
+        )
+
+    def called(self, pictures: int, seconds: float) -> None:
+        self._batch.observe(pictures)
+        self._seconds.observe(seconds)
+
+
+def _routes(server: ModelServer) -> FastAPI:
+    app = application("Identity masker: model server", DESCRIPTION, server.metrics)
+
+    @app.post(
+        "/v1/mask",
+        tags=["masking"],
+        summary="Mask one picture",
+        description=DESCRIPTION,
+        response_class=Response,
+        responses=mask_responses(400, 408, 413, 415, 422, 500, 503, 504),
+        openapi_extra=BODY,
+    )
+    async def mask(request: Request, key: QueryKey = None, header_key: HeaderKey = None) -> Response:
+        return await server.mask(request, header_key or key)
+
+    @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
+    async def live() -> Health:
+        return server.live()
+
+    @app.get("/health/ready", tags=["operations"], summary="Should it get requests?", responses=documented(503))
+    async def ready() -> Health:
+        return server.ready()
+
+    return app

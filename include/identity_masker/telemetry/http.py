@@ -1,0 +1,158 @@
+"""The outermost layer of every HTTP service: request id, access log, metrics, security headers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from identity_masker.telemetry import logs
+from identity_masker.telemetry.metrics import HttpMetrics
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LINGER_SECONDS = 1.0
+LINGER_BYTES = 64 << 20
+CLIENT_GONE = 499
+"""Status in metrics and logs when the client left before its answer."""
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+log = logs.logger(__name__)
+
+
+@dataclass
+class Exchange:
+    """One request and its answer, for whoever handles it: `request.state.exchange`."""
+
+    request_id: str
+    started: float = field(default_factory=time.perf_counter)
+    status: int = 0
+    fields: dict[str, Any] = field(default_factory=dict)
+    unread_body: bool = False
+
+    def note(self, **fields: object) -> None:
+        """Add fields to the access log line. Never pixels, tokens, user ids or file names."""
+        self.fields.update(fields)
+
+
+def request_id(headers: list[tuple[bytes, bytes]]) -> str:
+    """The client's x-request-id when it is well-formed, else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            if REQUEST_ID.fullmatch(text):
+                return text
+            break
+    return uuid.uuid4().hex
+
+
+class Edge:
+    """Wraps a whole application, so that even an error that no route handled has a request id and a log line."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: HttpMetrics,
+        closing: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """While `closing()`, connections are not kept open after their answer."""
+        self._app = app
+        self._metrics = metrics
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(request_id(scope["headers"]))
+        scope.setdefault("state", {})["exchange"] = exchange
+        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        answer = _Answer(exchange, receive, send, closing=self._closing())
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            log.exception("request_failed", route=_route(scope))
+            if not exchange.status:
+                raise
+        finally:
+            self._metrics.in_flight.dec()
+            self._report(scope, exchange)
+
+    def _report(self, scope: Scope, exchange: Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started
+        route, status = _route(scope), exchange.status or CLIENT_GONE
+        self._metrics.observe(route, status, seconds)
+        quiet = route.startswith(("/health", "/metrics"))
+        (log.debug if quiet else log.info)(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 3),
+            **exchange.fields,
+        )
+
+
+def _route(scope: Scope) -> str:
+    """The route's template: a path as it came may hold anything."""
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
+class _Answer:
+    """Sends the response with the headers that every response has."""
+
+    def __init__(self, exchange: Exchange, receive: Receive, send: Send, *, closing: bool) -> None:
+        self._exchange = exchange
+        self._receive = receive
+        self._send = send
+        self._closing = closing
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._exchange.status = message["status"]
+            message = {**message, "headers": self._headers(list(message.get("headers", [])))}
+        elif self._exchange.unread_body and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body"}
+        await self._send(message)
+
+    def _headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        present = {name.lower() for name, _ in headers}
+        headers.append((b"x-request-id", self._exchange.request_id.encode()))
+        headers.extend(pair for pair in SECURITY_HEADERS if pair[0] not in present)
+        if self._closing or self._exchange.unread_body:
+            headers.append((b"connection", b"close"))
+        return headers
+
+    async def _linger(self) -> None:
+        """Read on for a moment before the connection closes.
+
+        Closing with unread data resets the connection, and the client loses the answer it was just sent.
+        """
+        left = LINGER_BYTES
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0:
+                    message = await self._receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            return

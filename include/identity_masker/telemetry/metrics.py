@@ -1,0 +1,44 @@
+"""Prometheus metrics of HTTP services. Labels never hold a user, a path with parameters or an address."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class HttpMetrics:
+    """Requests by route and status, their time, and how many are in flight.
+
+    Each service has a registry of its own, so that several can live in one process.
+    """
+
+    def __init__(self, service: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.requests = Counter(
+            f"masker_{service}_requests", "Answered requests.", ["route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            f"masker_{service}_request_duration_seconds",
+            "Time from the request's first byte to the response's last.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            f"masker_{service}_requests_in_flight", "Requests being answered.", registry=self.registry
+        )
+
+    def observe(self, route: str, status: int, seconds: float) -> None:
+        self.requests.labels(route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """The metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)
