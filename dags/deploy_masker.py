@@ -23,7 +23,7 @@ PARAMS = {
     "version": Param(
         "challenger",
         type="string",
-        pattern="^[A-Za-z0-9._-]+$",
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
         title="Model version",
         description="1.2.0, a version number of MLflow, or an alias. A run started by an asset takes the asset's.",
     ),

@@ -24,7 +24,7 @@ PARAMS = {
     "config": Param(
         "",
         type="string",
-        pattern="^[a-z0-9-]*$",
+        pattern="^([a-z0-9][a-z0-9-]*)?$",
         title="Dataset configuration",
         description="Name of a file in include/config/datasets; empty for the Variable masker_dataset_config.",
     ),

@@ -26,14 +26,14 @@ PARAMS = {
     "dataset": Param(
         "latest",
         type="string",
-        pattern="^[A-Za-z0-9._-]+$",
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
         title="Dataset version",
         description="A version that ingest_faces announced, or latest. A run started by an asset takes the asset's.",
     ),
     "model": Param(
         "",
         type="string",
-        pattern="^[a-z0-9-]*$",
+        pattern="^([a-z0-9][a-z0-9-]*)?$",
         title="Model",
         description="Name of a file in include/config/models; empty for the Variable masker_model.",
     ),

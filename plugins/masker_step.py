@@ -54,6 +54,8 @@ class MaskerStep(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.execution_timeout is None:
+            raise ValueError(f"the step {self.task_id} has no execution_timeout: it could hang for ever")
         self.command = command
         self.options = dict(options or {})
         self.hardware = hardware

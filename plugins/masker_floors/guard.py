@@ -81,6 +81,7 @@ def sweep(grace: float) -> None:
         send(left, signal.SIGKILL)
         reap()
         time.sleep(POLL_S)
+    reap()
 
 
 def send(pids: list[int], number: signal.Signals) -> None:

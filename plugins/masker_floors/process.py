@@ -32,7 +32,7 @@ KNOWN_FIELDS = {"event", "level", "timestamp", "logger", "correlation_id"}
 class ProcessFloor:
     """Run `masker ARGUMENTS` under a guard (guard.py), its output into the task's log as it comes."""
 
-    def __init__(self, arguments: list[str], *, log: Logger, program: list[str] | None = None) -> None:
+    def __init__(self, arguments: list[str], *, log: logging.Logger | Logger, program: list[str] | None = None) -> None:
         self.command = [*(program or [masker()]), *arguments]
         self.log = log
         self._guard: subprocess.Popen[str] | None = None

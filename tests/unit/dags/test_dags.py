@@ -1,0 +1,167 @@
+"""What every DAG has to have, and what each of the three is made of."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from identity_masker.settings import PROJECT
+from identity_masker.stack import airflow_settings
+from masker_airflow import FACE_DATASET, MASKER_CANDIDATE, MASKER_CHAMPION
+from masker_step import MaskerStep
+
+DAGS = PROJECT / "dags"
+NAMES = ["deploy_masker", "ingest_faces", "train_masker"]
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    return DagBag(str(DAGS))
+
+
+@pytest.fixture(params=NAMES)
+def dag(request: pytest.FixtureRequest, bag: DagBag) -> DAG:
+    found: DAG = bag.dags[request.param]
+    return found
+
+
+def test_every_file_is_one_dag_of_its_name(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == sorted(path.stem for path in DAGS.glob("*.py")) == NAMES
+
+
+def test_dag_explains_itself(dag: DAG) -> None:
+    assert dag.doc_md
+    for words in ("**Starts**", "**Announces**", "**When it fails**"):
+        assert words in dag.doc_md
+    assert "masker" in dag.tags
+    assert dag.max_active_runs == 1
+    assert not dag.catchup
+
+
+def test_every_parameter_is_checked_and_explained(dag: DAG) -> None:
+    for name in dag.params:
+        param = dag.params.get_param(name)
+        assert param.description, name
+        assert {"title", "type"} <= set(param.schema), name
+
+
+def test_every_task_has_owner_timeout_and_retries_with_back_off(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert task.owner == "masker"
+        assert task.execution_timeout
+        assert task.retries
+        assert task.retry_exponential_backoff == 2.0
+        assert task.max_retry_delay
+
+
+def test_every_step_queues_in_a_pool_that_exists(dag: DAG) -> None:
+    pools = airflow_settings.pools(airflow_settings.DEFAULT_PATH)
+    for step in steps(dag):
+        assert step.pool in pools, step.task_id
+        assert (step.pool == "gpu") == (step.hardware == "gpu"), step.task_id
+
+
+def test_dag_survives_serialization(dag: DAG) -> None:
+    assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_ids == dag.task_ids
+
+
+def test_variables_that_dags_read_are_shipped() -> None:
+    shipped = {name for name in airflow_settings.environment(airflow_settings.DEFAULT_PATH) if "_VAR_" in name}
+    assert shipped == {"AIRFLOW_VAR_MASKER_DATASET_CONFIG", "AIRFLOW_VAR_MASKER_MODEL"}
+    source = "".join(path.read_text() for path in DAGS.glob("*.py"))
+    assert all(name.removeprefix("AIRFLOW_VAR_").lower() in source for name in shipped)
+
+
+def test_assets_chain_the_dags(bag: DagBag) -> None:
+    announced = {name: [asset for task in bag.dags[name].tasks for asset in task.outlets] for name in NAMES}
+    assert announced == {
+        "ingest_faces": [FACE_DATASET],
+        "train_masker": [MASKER_CANDIDATE],
+        "deploy_masker": [MASKER_CHAMPION],
+    }
+    assert bag.dags["train_masker"].schedule == [FACE_DATASET]
+    assert bag.dags["deploy_masker"].schedule == [MASKER_CANDIDATE]
+
+
+def steps(dag: DAG) -> list[MaskerStep]:
+    return [task for task in dag.tasks if isinstance(task, MaskerStep)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ingest_faces", {"ingest": "data ingest", "validate": "data validate"}),
+        ("train_masker", {"train": "train", "evaluate": "evaluate", "register": "register"}),
+        ("deploy_masker", {"deploy": "deploy"}),
+    ],
+)
+def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[str, str]) -> None:
+    assert {step.task_id: step.command for step in steps(bag.dags[name])} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("ingest_faces", ["ingest", "validate", "publish"]),
+        ("train_masker", ["plan", "train", "evaluate", "register", "publish"]),
+        ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
+    ],
+)
+def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
+    assert set(bag.dags[name].task_ids) == set(order)
+    for before, after in itertools.pairwise(order):
+        assert after in bag.dags[name].get_task(before).downstream_task_ids
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "value"),
+    [
+        ("ingest_faces", "images", 0),
+        ("ingest_faces", "images", "many"),
+        ("ingest_faces", "config", "../../etc/passwd"),
+        ("train_masker", "model", "Masker 64"),
+        ("train_masker", "dataset", ""),
+        ("deploy_masker", "version", "--help"),
+        ("deploy_masker", "timeout", 0),
+    ],
+)
+def test_wrong_parameters_are_refused(bag: DagBag, name: str, param: str, value: Any) -> None:
+    with pytest.raises(ParamValidationError, match="Failed validating"):
+        bag.dags[name].params.get_param(param).resolve(value)
+
+
+def test_nightly_run_does_not_start_when_the_dag_is_switched_on(bag: DagBag) -> None:
+    # With a start date, or Airflow's own default, switching on starts a run for the night before.
+    assert bag.dags["ingest_faces"].start_date is None
+    assert bag.dags["ingest_faces"].schedule == CronTriggerTimetable(
+        "0 3 * * *", timezone="UTC", run_immediately=timedelta(minutes=5)
+    )
+
+
+HEAVY = {
+    *("dvc", "feast", "great_expectations", "kubernetes", "mlflow", "pandas", "pandera", "torch"),
+    *("identity_masker", "pydantic_settings"),
+}
+
+
+def test_parsing_imports_nothing_heavy_beyond_airflow_itself() -> None:
+    code = (
+        "import sys; from airflow.dag_processing.dagbag import DagBag; before = set(sys.modules);"
+        f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == 3, bag.import_errors;"
+        f"print(sorted({HEAVY!r} & sys.modules.keys()));"
+        "print(len(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    heavy, added = done.stdout.splitlines()[-2:]
+    assert heavy == "[]"
+    assert int(added) < 60
