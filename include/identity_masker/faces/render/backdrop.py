@@ -37,8 +37,8 @@ def background(scene: Scene, grid: Grid) -> Tensor:
     bands = scene.bands.reshape(-1, 6, 1, 1)
     phase = x * (bands[:, 0] * 2 - 1) + y * (bands[:, 1] * 2 - 1)
     stripes = wave(phase * (bands[:, 2] * 3 + 0.5) + bands[:, 3])
-    stripes = (stripes * (bands[:, 5] * 6 + 1)).clamp(-1.0, 1.0)
-    canvas.mul_((stripes * bands[:, 4] * bands[:, 4] * 0.30 + 1).unsqueeze(1))
+    stripes = (stripes * (bands[:, 5] * bands[:, 5] * 5 + 1)).clamp(-1.0, 1.0)
+    canvas.mul_((stripes * bands[:, 4] * bands[:, 4] * 0.25 + 1).unsqueeze(1))
     return canvas.clamp_(0.0, 1.0)
 
 

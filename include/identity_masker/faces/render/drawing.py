@@ -80,7 +80,7 @@ def landmarks_of(person: Person, factors: Tensor) -> Tensor:
     pose, mouth = pose_of(person, named), features.mouth_of(person, named)
     inner, outer = person.eye_distance - person.eye_width, person.eye_distance + person.eye_width
     tilt = person.eye_tilt * person.eye_width
-    brow = person.eye_height - person.brow_height - named["brow"] * 0.085 - person.brow_arch
+    brow = person.eye_height - person.brow_height - named["brow"] * features.BROW_REACH - person.brow_arch
     zero = torch.zeros_like(tilt)
     eye = person.eye_height
     points = [

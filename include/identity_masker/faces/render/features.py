@@ -12,7 +12,7 @@ from identity_masker.faces.render.light import Light
 from identity_masker.faces.render.people import Person
 from identity_masker.faces.render.shapes import cover, ellipse, paint, palette, shade, soft
 
-SKIN = ((0.22, 0.13, 0.09), (0.40, 0.25, 0.17), (0.60, 0.41, 0.29), (0.80, 0.60, 0.46), (0.95, 0.79, 0.67))
+SKIN = ((0.34, 0.21, 0.15), (0.50, 0.32, 0.22), (0.68, 0.47, 0.34), (0.85, 0.65, 0.51), (0.97, 0.82, 0.71))
 IRIS = (
     (0.14, 0.08, 0.04),
     (0.38, 0.23, 0.09),
@@ -28,6 +28,7 @@ HAIR = (
 )  # fmt: skip
 NOSE_Y = -0.06
 NOSE_LIFT = 0.16
+BROW_REACH = 0.11
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def mouth_of(person: Person, factors: Factors) -> Mouth:
     return Mouth(
         half_width=person.mouth_width * (smile * 0.20 + 1 - opened * 0.10),
         height=person.mouth_height - 0.02 * smile,
-        bend=smile * 0.11,
-        gap=opened * 0.15,
+        bend=smile * 0.15,
+        gap=opened * 0.18,
     )
 
 
@@ -108,7 +109,7 @@ def paint_freckles(skin: Tensor, person: Person, on: Surface) -> None:
     size = ((word >> 16) & 255).to(torch.float32) * (0.20 / 255) + 0.08
     dx, dy = across - column - offset_x, along - row - offset_y
     dot = cover((dx * dx + dy * dy).sqrt() - size, on.per_pixel * (1 / cells))
-    band = soft(on.y, -0.12, 0.05) * soft(on.y, 0.48, 0.26) * person.freckles.clamp(min=0.0)
+    band = soft(on.y, -0.12, 0.05) * soft(on.y, 0.48, 0.26) * soft(on.z, 0.35, 0.60) * person.freckles.clamp(min=0.0)
     shade(skin, dot * band * -0.5)
 
 
@@ -176,7 +177,8 @@ def paint_eyes(skin: Tensor, person: Person, factors: Factors, on: Surface) -> N
     width = person.eye_width
     across = x / width
     arch = (1 - across * across).clamp(min=0.0)
-    opened = (1 - factors["blink"]) * 0.58
+    share = 0.5 - 0.5 * factors["blink"]
+    opened = share * (1.5 - 0.5 * share) * 1.15
     upper = -person.eye_opening * opened * arch * 1.05 + 0.012 * (1 - opened)
     lower = person.eye_opening * 0.72 * arch * (opened * 0.75 + 0.15)
     upper = torch.minimum(upper + (1 - opened).clamp(min=0.0) * 0.075 * arch, lower)
@@ -206,7 +208,7 @@ def paint_brows(skin: Tensor, person: Person, factors: Factors, on: Surface, col
     raised = factors["brow"]
     x = on.x.abs() - person.eye_distance + (-raised).clamp(min=0.0) * 0.05
     across = x / person.brow_length
-    base = person.eye_height - person.brow_height - raised * 0.085
+    base = person.eye_height - person.brow_height - raised * BROW_REACH
     arch = person.brow_arch * (1 - across * across) + raised.clamp(min=0.0) * 0.05 * (1 - across * across)
     frown = (-raised).clamp(min=0.0) * 0.10 * (-across).clamp(-1.0, 1.0)
     middle = base - arch + frown - person.eye_tilt * x * 0.8

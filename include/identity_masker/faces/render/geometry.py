@@ -21,11 +21,11 @@ from identity_masker.faces.render.people import Person
 YAW_RANGE = 0.65
 PITCH_RANGE = 0.40
 ROLL_RANGE = 0.35
-SHIFT_X_RANGE = 0.16
+SHIFT_X_RANGE = 0.15
 SHIFT_Y_RANGE = 0.10
-MIDDLE_Y = -0.06
-MEAN_SCALE = 0.56
-SCALE_RANGE = 0.17
+MIDDLE_Y = -0.08
+MEAN_SCALE = 0.60
+SCALE_RANGE = 0.15
 DEPTH = 0.12
 """How much wider the head gets in profile."""
 

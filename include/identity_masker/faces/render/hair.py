@@ -10,10 +10,17 @@ from identity_masker.faces.render.features import Surface
 from identity_masker.faces.render.geometry import Pose
 from identity_masker.faces.render.light import Light
 from identity_masker.faces.render.people import Person
-from identity_masker.faces.render.shapes import cover, ellipse, paint, shade, soft, wave
+from identity_masker.faces.render.shapes import cover, ellipse, paint, rounded, shade, soft, wave
 
 SHOULDERS_Y = 1.22
 """Where the cloth begins below the head's middle, in head units; the same for all people."""
+HAIRY = 0.92
+"""Share of people who have hair."""
+
+
+def has_hair(person: Person) -> Tensor:
+    """1 for most people, 0 for the bald ones."""
+    return (person.baldness < HAIRY).to(torch.float32)
 
 
 def back_hair(person: Person, pose: Pose, x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
@@ -23,9 +30,8 @@ def back_hair(person: Person, pose: Pose, x: Tensor, y: Tensor, per_pixel: Tenso
     volume = person.hair_volume
     half = (person.head_width + volume) * (1 - (y - 0.5).clamp(min=0.0) * 0.18)
     skull = ellipse(x, y + 0.06, person.head_width + volume, person.head_height + volume * 0.6)
-    fall = torch.maximum(x.abs() - half, torch.maximum(-y, y - (length * 1.05 + 0.25)))
-    bald = soft(person.hairline, -0.90, -0.86)
-    return cover(torch.minimum(skull, fall), per_pixel) * soft(length, 0.0, 0.08) * bald
+    fall = rounded(x.abs() - half, torch.maximum(-y, y - (length * 1.05 + 0.25)), 0.16)
+    return cover(torch.minimum(skull, fall), per_pixel) * soft(length, 0.0, 0.08) * has_hair(person)
 
 
 def neck(person: Person, x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
@@ -64,11 +70,10 @@ def hair_cap(person: Person, on: Surface, shell: Tensor) -> Tensor:
     line = person.hairline + person.hairline_peak * on.x * on.x + person.hair_parting * on.x * 0.6
     above = line - on.y
     temple = -0.02 - on.z + 0.10 * (0.2 - on.y)
-    low = on.y - (person.sideburns + person.hair_length.clamp(min=0.0) * 1.2)
+    low = on.y - (person.sideburns + person.hair_length.clamp(0.0, 0.25) * 0.8)
     sides = torch.minimum(temple, -low)
     hairy = torch.maximum(above, sides)
-    bald = soft(person.hairline, -0.90, -0.86)
-    return cover(-hairy, on.per_pixel) * shell * bald
+    return cover(-hairy, on.per_pixel) * shell * has_hair(person)
 
 
 def strands(person: Person, on: Surface) -> Tensor:

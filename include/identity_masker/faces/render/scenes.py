@@ -79,5 +79,7 @@ def _factors(unit: Tensor) -> Tensor:
 def _background(control: Tensor, overall: Tensor) -> Tensor:
     """Control colours around one overall colour, more or less varied."""
     base = overall[:, :3].reshape(-1, 3, 1, 1)
+    grey = (base[:, :1] + base[:, 1:2] + base[:, 2:]) * (1 / 3)
+    base = base * 0.55 + grey * 0.45
     variety = overall[:, 3].reshape(-1, 1, 1, 1) * 1.2 + 0.2
     return ((control - 0.5) * variety + base * 0.8 + 0.1).clamp(0.0, 1.0)

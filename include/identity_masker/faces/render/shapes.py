@@ -31,6 +31,12 @@ def ellipse(x: Tensor, y: Tensor, radius_x: Tensor | float, radius_y: Tensor | f
     return ((u * u + v * v).sqrt() - 1) * torch.minimum(across, along)
 
 
+def rounded(across: Tensor, along: Tensor, radius: float) -> Tensor:
+    """Distance to the intersection of two half planes with signed distances `across` and `along`, its corner round."""
+    u, v = (across + radius).clamp(min=0.0), (along + radius).clamp(min=0.0)
+    return (u * u + v * v).sqrt() - radius + torch.maximum(across, along).clamp(max=-radius) + radius
+
+
 def wave(phase: Tensor) -> Tensor:
     """A smooth wave of period 1 in [-1, 1], made of parabolas instead of a sine."""
     part = phase - phase.floor()
