@@ -70,6 +70,48 @@ def write_bytes(uri: str, content: bytes) -> None:
         raise disk_error(error, target) from error
 
 
+def create_bytes(uri: str, content: bytes) -> bool:
+    """Write `uri` only if nothing is there yet, in one step: of several writers exactly one gets True."""
+    system, path = split(uri)
+    if not is_local(uri):
+        return _create_object(system, path, content)
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    write_bytes(str(partial), content)
+    try:
+        target.hardlink_to(partial)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise disk_error(error, target) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
+
+
+def _create_object(system: AbstractFileSystem, path: str, content: bytes) -> bool:
+    try:
+        system.pipe_file(path, content, mode="create")
+    except OSError:
+        # Servers differ in how they refuse (412 with or without the condition's name, 409): look.
+        system.invalidate_cache()
+        if system.exists(path):
+            return False
+        raise
+    return True
+
+
+def names(uri: str) -> list[str]:
+    """The names of what lies directly under `uri`, sorted; empty when nothing does."""
+    system, path = split(uri)
+    system.invalidate_cache()
+    try:
+        found = system.ls(path, detail=False)
+    except FileNotFoundError:
+        return []
+    return sorted(name for entry in found if not (name := entry.rstrip("/").rsplit("/", 1)[-1]).startswith("."))
+
+
 def disk_error(error: OSError, target: Path) -> Exception:
     """`error` in words: a full disk is temporary, a forbidden or unusable path is bad input."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

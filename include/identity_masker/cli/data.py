@@ -1,0 +1,160 @@
+"""`masker data`: bring in faces, validate them, list and show their versions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import BaseModel
+
+from identity_masker.cli import step
+from identity_masker.settings import settings
+
+if TYPE_CHECKING:
+    from identity_masker.faces.dataset_config import DatasetConfig
+
+FOLDER_CONFIG, DEFAULT_CONFIG = "folder", "rendered"
+
+
+class LogResult(BaseModel):
+    """The versions there are, newest first."""
+
+    versions: list[dict[str, object]]
+
+
+class ShowResult(BaseModel):
+    """A version's record and the report of its last validation."""
+
+    version: str
+    state: str
+    record: dict[str, object]
+    validation: dict[str, object] | None
+
+
+@click.group()
+def command() -> None:
+    """Bring in, validate and version faces."""
+
+
+@command.command()
+@click.option("--config", "config_name", help="Dataset configuration: a name in include/config/datasets.")
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    help="Folder of pictures, one sub-folder a person; uses the configuration `folder` unless --config says another.",
+)
+@click.option("--name", help="Name of the dataset in the store; default: the configuration's.")
+@click.option("--images", type=click.IntRange(min=1), help="Bring in so many pictures at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def ingest(config_name: str | None, source: Path | None, name: str | None, images: int | None, as_json: bool) -> None:
+    """Read a source of faces into a new dataset version, which is pending until it is validated.
+
+    Every input is accepted, quarantined with a reason, or a duplicate of an accepted one; nothing in the source
+    is changed. The same source gives the same version again.
+    """
+    from identity_masker.faces.ingest import Places, SourceRefusedError
+    from identity_masker.faces.ingest import ingest as run
+
+    config = _config(config_name or (FOLDER_CONFIG if source else DEFAULT_CONFIG), name)
+    config = config.reading(source=source, images=images)
+    places = Places(settings().home, settings().store)
+    try:
+        result = run(config, places, settings().threads or len(os.sched_getaffinity(0)))
+    except SourceRefusedError as refused:
+        if as_json:
+            click.echo(refused.result.model_dump_json())
+        raise
+    step.finish(result, as_json=as_json)
+
+
+@command.command()
+@click.option("--dataset", default="latest", help="Version, as `masker data ingest` named it; default: the newest.")
+@click.option("--config", "config_name", help="Take the rules of this configuration, not those of the ingestion.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def validate(dataset: str, config_name: str | None, as_json: bool) -> None:
+    """Check a dataset version against its rules; only a version that passes can be trained on.
+
+    Exits with 2 when a rule of severity `stop` is broken.
+    """
+    from identity_masker.faces.snapshot import open_snapshot
+    from identity_masker.faces.validation import RulesBrokenError
+    from identity_masker.faces.validation import validate as run
+    from identity_masker.faces.versions import VersionStore
+
+    versions = VersionStore(settings().store)
+    snapshot = open_snapshot(versions.newest(dataset), validated=False)
+    config = _config(config_name or snapshot.record.config["rules_from"] or snapshot.record.name, None)
+    try:
+        result = run(snapshot, config.rules, versions)
+    except RulesBrokenError as broken:
+        if as_json:
+            click.echo(broken.result.model_dump_json())
+        raise
+    step.finish(result, as_json=as_json)
+
+
+@command.command()
+@click.option("--name", help="Only the versions of this dataset.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def log(name: str | None, as_json: bool) -> None:
+    """List the dataset versions, newest first, with their state and what changed."""
+    from identity_masker.faces.versions import VersionStore
+
+    versions = VersionStore(settings().store)
+    names = [name] if name else versions.datasets()
+    records = [record for each in names for record in versions.records(each)]
+    rows: list[dict[str, object]] = [
+        {
+            "version": record.version,
+            "state": versions.state(record.name, record.semver),
+            "created_at": record.created_at.isoformat(timespec="seconds"),
+            "images": record.counts.accepted,
+            "people": record.counts.people,
+            **record.changelog.model_dump(),
+        }
+        for record in sorted(records, key=lambda record: record.created_at, reverse=True)
+    ]
+    if as_json or not sys.stdout.isatty():
+        step.finish(LogResult(versions=rows), as_json=as_json)
+    else:
+        _print_versions(rows)
+
+
+@command.command()
+@click.argument("version")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def show(version: str, as_json: bool) -> None:
+    """Show the record of VERSION and the report of its last validation."""
+    from identity_masker.faces.versions import VersionStore
+
+    versions = VersionStore(settings().store)
+    record = versions.record(versions.newest(version))
+    result = ShowResult(
+        version=record.version,
+        state=versions.state(record.name, record.semver),
+        record=record.model_dump(mode="json"),
+        validation=versions.validation(record.name, record.semver),
+    )
+    step.finish(result, as_json=as_json)
+
+
+def _print_versions(rows: list[dict[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for column in rows[0] if rows else ["no version yet: run `masker data ingest`"]:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _config(config_name: str, name: str | None) -> DatasetConfig:
+    from identity_masker.faces.dataset_config import load_config
+
+    config = load_config(config_name, settings().config_dir)
+    return config if name is None else config.named(name)

@@ -1,0 +1,88 @@
+"""The configuration of a dataset: one YAML file in `include/config/datasets/`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.faces.decode import Limits
+from identity_masker.faces.readers import AnyReader, FolderReader
+from identity_masker.faces.rules import Rule
+from identity_masker.faces.splits import SplitConfig
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class DatasetConfig(BaseModel):
+    """What to read, how to normalise it, how to split it, and what it must satisfy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        pattern=f"^{NAME.pattern}$", description="Name in the store; versions are numbered for each name."
+    )
+    description: str = ""
+    reader: AnyReader
+    size: int = Field(default=64, ge=16, le=1024, description="Side in pixels of the stored squares.")
+    limits: Limits = Limits()
+    refuse_wrong_extension: bool = Field(default=True, description="Quarantine a PNG that is named .jpg.")
+    shard_images: int = Field(default=512, ge=1, le=65536)
+    splits: SplitConfig = SplitConfig()
+    rules: dict[str, Rule] = Field(default_factory=dict, description="Checked by `masker data validate`.")
+    rules_from: str | None = Field(default=None, description="Configuration whose rules apply, if not that of `name`.")
+
+    def named(self, name: str) -> Self:
+        """This configuration for a dataset of another name, under the same rules."""
+        if not NAME.fullmatch(name):
+            raise BadInputError(
+                "this is not a dataset name", got=repr(name), allowed="small letters, digits and hyphens, at most 63"
+            )
+        return self.model_copy(update={"name": name, "rules_from": self.rules_from or self.name})
+
+    def reading(self, *, source: Path | None, images: int | None) -> Self:
+        """This configuration with another folder, or with fewer images, as the command line asks."""
+        reader: AnyReader = self.reader
+        if source is not None:
+            if not isinstance(reader, FolderReader):
+                raise BadInputError(
+                    "this dataset does not read a folder",
+                    got=f"--source with the configuration {self.name}, whose reader is {reader.kind}",
+                    fix="leave --config away, or name one whose reader is folder",
+                )
+            reader = reader.model_copy(update={"path": source})
+        if images is not None:
+            reader = reader.limited(images)
+        return self.model_copy(update={"reader": reader})
+
+
+def load_config(name: str, folder: Path) -> DatasetConfig:
+    """The configuration `NAME.yaml` of `folder`.
+
+    Raises `NotFoundError` with the names there are, `BadInputError` with every field that does not validate.
+    """
+    path = folder / "datasets" / f"{name}.yaml"
+    if not NAME.fullmatch(name) or not path.is_file():
+        known = sorted(entry.stem for entry in path.parent.glob("*.yaml"))
+        raise NotFoundError(
+            "there is no such dataset configuration", got=name, allowed=f"one of {known}", fix=f"add {path.name} there"
+        )
+    return parse_config(path.read_text(), str(path))
+
+
+def parse_config(text: str, origin: str) -> DatasetConfig:
+    """`text` as a configuration; `origin` names it in errors."""
+    try:
+        document: Any = yaml.safe_load(text)
+        return DatasetConfig.model_validate(document)
+    except yaml.YAMLError as error:
+        raise BadInputError("the dataset configuration is not YAML", got=f"{origin}: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BadInputError(
+            "the dataset configuration does not validate", got=f"{origin}: {wrong}", fix="correct the fields named"
+        ) from error

@@ -1,0 +1,124 @@
+"""Rules as Great Expectations suites: one suite and checkpoint a table, and Data Docs that people can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from identity_masker.errors import BadInputError, MaskerError
+from identity_masker.faces.findings import EXAMPLES, Finding
+from identity_masker.faces.rules import Rule, Table
+from identity_masker.faces.tables import KEYS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SITE = Path("gx/uncommitted/data_docs/local_site")
+"""Where the Data Docs lie under the working folder."""
+
+
+def judge(tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule], folder: Path) -> list[Finding]:
+    """Check `rules` on `tables`, in the order of the rules; `folder` receives the context and the Data Docs.
+
+    Raises `BadInputError` for a rule on a column that its table does not have.
+    """
+    _check_columns(tables, rules)
+    context = _context(folder)
+    found: dict[str, Finding] = {}
+    for table, rows in tables.items():
+        mine = {name: rule for name, rule in rules.items() if rule.table == table}
+        if mine:
+            found |= _judge_table(context, table, rows, mine)
+    return [found[name] for name in rules]
+
+
+def _check_columns(tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule]) -> None:
+    for name, rule in rules.items():
+        columns = list(tables[rule.table].columns)
+        if rule.column not in columns:
+            raise BadInputError(
+                "a rule names a column that its table does not have",
+                got=f"{rule.column!r} in the rule {name}",
+                allowed=f"a column of {rule.table}: {', '.join(columns)}",
+                fix="correct the rule in include/config/datasets",
+            )
+
+
+def _context(folder: Path) -> Any:
+    import great_expectations as gx
+
+    context = gx.get_context(mode="file", project_root_dir=str(folder))
+    context.enable_analytics(False)
+    context.variables.progress_bars = {"globally": False}
+    return context
+
+
+def _judge_table(context: Any, table: Table, rows: pd.DataFrame, rules: Mapping[str, Rule]) -> dict[str, Finding]:
+    import great_expectations as gx
+
+    batch = (
+        context.data_sources.add_pandas(f"{table}_source")
+        .add_dataframe_asset(table)
+        .add_batch_definition_whole_dataframe("version")
+    )
+    suite = context.suites.add(gx.ExpectationSuite(table))
+    for name, rule in rules.items():
+        suite.add_expectation(_expectation(name, rule))
+    validation = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=batch, suite=suite))
+    key = KEYS[table]
+    result_format = {"result_format": "COMPLETE", "partial_unexpected_count": EXAMPLES}
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(
+            name=table,
+            validation_definitions=[validation],
+            actions=[gx.checkpoint.UpdateDataDocsAction(name="data_docs")],
+            result_format=result_format | ({"unexpected_index_column_names": [key]} if key else {}),
+        )
+    )
+    (outcome,) = checkpoint.run(batch_parameters={"dataframe": rows}).run_results.values()
+    judged = {result.expectation_config.meta["rule"]: result for result in outcome.results}
+    return {name: _finding(name, rule, judged[name], key, len(rows)) for name, rule in rules.items()}
+
+
+def _expectation(name: str, rule: Rule) -> Any:
+    import great_expectations.expectations as gxe
+
+    told = {
+        "column": rule.column,
+        "meta": {"rule": name},
+        "notes": f"{rule.why}. To fix: {rule.fix}.",
+        "severity": "critical" if rule.severity == "stop" else "warning",
+    }
+    if rule.between is not None:
+        low, high = rule.between
+        return gxe.ExpectColumnValuesToBeBetween(min_value=low, max_value=high, mostly=rule.mostly, **told)
+    if rule.mean_between is not None:
+        low, high = rule.mean_between
+        return gxe.ExpectColumnMeanToBeBetween(min_value=low, max_value=high, **told)
+    if rule.unique:
+        return gxe.ExpectColumnValuesToBeUnique(**told)
+    return gxe.ExpectColumnValuesToBeInSet(value_set=list(rule.one_of or ()), mostly=rule.mostly, **told)
+
+
+def _finding(name: str, rule: Rule, outcome: Any, key: str | None, rows: int) -> Finding:
+    if outcome.exception_info.get("raised_exception"):
+        raise MaskerError("a rule could not be checked", got=f"{name}: {outcome.exception_info['exception_message']}")
+    result = outcome.result
+    failing = result.get("partial_unexpected_index_list") or []
+    observed = result.get("observed_value")
+    if observed is None and rows == 1 and (values := result.get("partial_unexpected_list")):
+        observed = values[0]
+    return Finding(
+        rule=name,
+        severity=rule.severity,
+        table=rule.table,
+        ok=bool(outcome.success),
+        asks=rule.asks(),
+        checked=rows,
+        failed=int(result.get("unexpected_count") or 0),
+        observed=None if observed is None else f"{observed:.4g}",
+        examples=tuple(str(row[key]) for row in failing if key in row) if key else (),
+        why=rule.why,
+        fix=rule.fix,
+    )

@@ -1,0 +1,56 @@
+"""What a validation found: one finding a rule, and the report that holds them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from identity_masker.faces.rules import Rule, Severity, Table
+
+EXAMPLES = 10
+"""At most so many rows are named as examples of a broken rule."""
+
+
+class Finding(BaseModel):
+    """The outcome of one rule. `failed` of `checked` rows broke it; `observed` is the mean where that was asked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    severity: Severity
+    table: Table
+    ok: bool
+    asks: str
+    checked: int
+    failed: int
+    observed: str | None = None
+    examples: tuple[str, ...] = ()
+    why: str
+    fix: str
+
+    def text(self) -> str:
+        """The finding in one line."""
+        found = f"found {self.observed}" if self.observed else f"{self.failed} of {self.checked} rows broke it"
+        named = f", for example {', '.join(self.examples[:3])}" if self.examples else ""
+        return f"{self.rule}: expected {self.asks}, {found}{named}; {self.why}; to fix: {self.fix}"
+
+
+class Report(BaseModel):
+    """A validation of a version, as it is kept in the store. `ok`: no rule of severity stop is broken."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    snapshot: str
+    ok: bool
+    failed_rules: tuple[str, ...]
+    warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    rules: dict[str, Rule]
+    docs_uri: str
+    validated_at: datetime
+
+    def broken(self) -> list[Finding]:
+        """The findings that stop, in the order of the rules."""
+        return [finding for finding in self.findings if not finding.ok and finding.severity == "stop"]

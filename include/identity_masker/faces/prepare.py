@@ -1,0 +1,88 @@
+"""One input of a source becomes a normalised square, or a refusal with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identity_masker.faces.dataset_config import DatasetConfig
+from identity_masker.faces.decode import UndecodableError, decode
+from identity_masker.faces.formats import extension_fits, format_of
+from identity_masker.faces.normalise import pixel_hash, square, square_points
+from identity_masker.faces.readers.source import FaceInput, Labels
+from identity_masker.faces.schema import PIXELS
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A usable input. Hashes are SHA-256: `content_hash` of the source's pixels, `image_hash` of `pixels`."""
+
+    name: str
+    identity: str
+    pixels: NDArray[np.uint8]
+    content_hash: str
+    image_hash: str
+    format: str
+    source_bytes: int
+    width: int
+    height: int
+    labels: Labels | None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An unusable input; `reason` is a key of `decode.REASONS`."""
+
+    name: str
+    identity: str | None
+    reason: str
+    detail: str
+
+
+def prepare(source: FaceInput, config: DatasetConfig) -> Prepared | Refused:
+    """Read, decode, square and hash one input."""
+    try:
+        return _prepared(source, config)
+    except UndecodableError as error:
+        return Refused(source.name, source.identity, error.reason, str(error))
+
+
+def _prepared(source: FaceInput, config: DatasetConfig) -> Prepared:
+    content = source.read(config.limits)
+    if isinstance(content, bytes):
+        pixels, image_format, size = _decoded(source.name, content, config), format_of(content) or "", len(content)
+    else:
+        pixels, image_format, size = content, PIXELS, content.nbytes
+    if source.identity is None:
+        raise UndecodableError("no_identity", got=source.name)
+    height, width = pixels.shape[:2]
+    squared = np.ascontiguousarray(square(pixels, config.size))
+    content_hash = pixel_hash(pixels)
+    return Prepared(
+        name=source.name,
+        identity=source.identity,
+        pixels=squared,
+        content_hash=content_hash,
+        image_hash=content_hash if squared is pixels else pixel_hash(squared),
+        format=image_format,
+        source_bytes=size,
+        width=width,
+        height=height,
+        labels=_moved(source.labels, width, height),
+    )
+
+
+def _decoded(name: str, content: bytes, config: DatasetConfig) -> NDArray[np.uint8]:
+    pixels = decode(content, config.limits)
+    image_format = format_of(content) or ""
+    if config.refuse_wrong_extension and not extension_fits(name, image_format):
+        raise UndecodableError("wrong_extension", got=f"{name} with {image_format} content")
+    return pixels
+
+
+def _moved(labels: Labels | None, width: int, height: int) -> Labels | None:
+    if labels is None or labels.landmarks is None or width == height:
+        return labels
+    return Labels(labels.factors, square_points(labels.landmarks, width, height))

@@ -1,0 +1,91 @@
+"""The tables of a snapshot: which columns they have, and the schema that every snapshot satisfies.
+
+A breaking change of these tables raises `SCHEMA_VERSION`, and with it the major number of dataset versions.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from identity_masker.faces.descriptors import DESCRIPTORS
+from identity_masker.faces.face_set import FACTORS, LANDMARKS
+from identity_masker.faces.formats import READABLE
+from identity_masker.faces.splits import SPLITS
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+SCHEMA_VERSION = 1
+
+MANIFEST, DESCRIPTOR_TABLE, LABELS = "manifest.parquet", "descriptors.parquet", "labels.parquet"
+SHARDS = "shards"
+
+PIXELS = "PIXELS"
+"""`format` of pictures that never were files."""
+
+POINTS = tuple(f"landmark_{at}_{axis}" for at in range(LANDMARKS) for axis in "xy")
+
+MANIFEST_COLUMNS = pa.schema(
+    [
+        ("name", pa.string()),
+        ("identity", pa.string()),
+        ("split", pa.string()),
+        ("content_hash", pa.string()),
+        ("image_hash", pa.string()),
+        ("format", pa.string()),
+        ("source_bytes", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("shard", pa.string()),
+        ("row", pa.int32()),
+    ]
+)
+"""One row an image. `content_hash` is of the source's upright RGB pixels, `image_hash` of the stored square."""
+
+DESCRIPTOR_COLUMNS = pa.schema([("name", pa.string()), *((name, pa.float32()) for name in DESCRIPTORS)])
+LABEL_COLUMNS = pa.schema(
+    [
+        ("name", pa.string()),
+        *((f"factor_{name}", pa.float32()) for name in FACTORS),
+        *((p, pa.float32()) for p in POINTS),
+    ]
+)
+
+_SHA256 = r"^[0-9a-f]{64}$"
+
+
+@cache
+def image_schema() -> DataFrameSchema:
+    """The schema of manifest and descriptors side by side, as pandera checks it."""
+    from pandera.pandas import Check, Column, DataFrameSchema
+
+    def share(high: float = 1.0) -> Column:
+        # Sums of 32-bit floats end up a little over their bound.
+        return Column("float32", Check.in_range(0, high + 1e-5))
+
+    columns = {
+        "name": Column(str, Check.str_length(min_value=1), unique=True),
+        "identity": Column(str, Check.str_length(min_value=1)),
+        "split": Column(str, Check.isin(SPLITS)),
+        "content_hash": Column(str, Check.str_matches(_SHA256), unique=True),
+        "image_hash": Column(str, Check.str_matches(_SHA256)),
+        "format": Column(str, Check.isin([PIXELS, *READABLE])),
+        "source_bytes": Column("int64", Check.gt(0)),
+        "width": Column("int32", Check.gt(0)),
+        "height": Column("int32", Check.gt(0)),
+        "shard": Column(str, Check.str_startswith(f"{SHARDS}/")),
+        "row": Column("int32", Check.ge(0)),
+        "brightness": share(),
+        "contrast": share(0.5),
+        "saturation": share(),
+        "sharpness": share(4.0),
+        "dark_share": share(),
+        "bright_share": share(),
+    }
+    one_split = Check(
+        lambda table: table.groupby("identity")["split"].transform("nunique") == 1, name="one_split_a_person"
+    )
+    return DataFrameSchema(columns, checks=[one_split], strict=True, unique=["shard", "row"])

@@ -1,0 +1,88 @@
+"""Which people train, validate, attack and test: by person, so that nobody is on two sides.
+
+A person's place follows from a hash of the identity alone, so it does not move when data are added. Where
+a small dataset leaves a split without people, people are moved into it; the moves are recorded with the
+version and kept by every later version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SPLITS = ("train", "validation", "attacker", "test")
+FEWEST = {"train": 2, "test": 2, "attacker": 2, "validation": 1}
+"""People a split needs before anything can be learnt or measured on it, the most needed split first."""
+
+_HASH_RANGE = 2**64
+
+
+class SplitConfig(BaseModel):
+    """Shares of the people. Another `salt` deals the people anew."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    salt: str = "identity-masker"
+    train: float = Field(default=0.40, gt=0, lt=1)
+    validation: float = Field(default=0.04, gt=0, lt=1)
+    attacker: float = Field(default=0.40, gt=0, lt=1)
+    test: float = Field(default=0.16, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _shares_make_one(self) -> Self:
+        if abs(total := sum(self.shares().values()) - 1) > 1e-6:
+            raise ValueError(f"the shares of the splits must add up to 1, they add up to {total + 1:g}")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        return {"train": self.train, "validation": self.validation, "attacker": self.attacker, "test": self.test}
+
+
+class Dealt(NamedTuple):
+    """identity → split, and the part of it that does not follow from the hash."""
+
+    splits: dict[str, str]
+    moved: dict[str, str]
+
+
+def natural(identity: str, config: SplitConfig) -> str:
+    """The split of `identity` by its hash alone."""
+    point, reached = _point(identity, config.salt), 0.0
+    for name, share in config.shares().items():
+        reached += share
+        if point < reached:
+            return name
+    return SPLITS[-1]
+
+
+def deal(identities: Iterable[str], config: SplitConfig, moved_before: Mapping[str, str]) -> Dealt:
+    """A split for each of `identities`; with 7 people or more, every split has its `FEWEST`."""
+    people = sorted(set(identities))
+    splits = {person: moved_before.get(person) or natural(person, config) for person in people}
+    for round_of in (1, 2):
+        fewest = {name: min(round_of, wanted) for name, wanted in FEWEST.items()}
+        for name in fewest:
+            _fill(name, splits, fewest, config)
+    moved = {person: split for person, split in splits.items() if split != natural(person, config)}
+    return Dealt(splits, moved)
+
+
+def _fill(name: str, splits: dict[str, str], fewest: Mapping[str, int], config: SplitConfig) -> None:
+    """Move people into `name` until it has its fewest, from splits that have more than theirs."""
+    shares = config.shares()
+    while (sizes := Counter(splits.values()))[name] < fewest[name]:
+        givers = [giver for giver in SPLITS if sizes[giver] > fewest[giver]]
+        if not givers:
+            return
+        fullest = max(givers, key=lambda giver: sizes[giver] / shares[giver])
+        person = max((p for p, split in splits.items() if split == fullest), key=lambda p: _point(p, config.salt))
+        splits[person] = name
+
+
+def _point(identity: str, salt: str) -> float:
+    digest = hashlib.sha256(f"{salt}\0{identity}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / _HASH_RANGE
