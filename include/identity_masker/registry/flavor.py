@@ -1,0 +1,52 @@
+"""A masker as an MLflow model: `mlflow.pyfunc.load_model` of a registered version works, and holds no pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identity_masker.masking import artifact
+
+if TYPE_CHECKING:
+    from identity_masker.masking.masker import Masker
+
+MASKER_FOLDER = "data/masker"
+"""Where the masker's own files lie in the MLflow model."""
+
+REQUIREMENTS = ("torch==2.13.0", "safetensors", "numpy", "pydantic", "pydantic-settings", "pyyaml")
+
+
+class PyfuncMasker:
+    """What MLflow calls: pictures (N, S, S, 3) uint8 in, masked pictures out. Every row gets a face of its own."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+
+    def predict(self, model_input: NDArray[np.uint8], params: dict[str, Any] | None = None) -> NDArray[np.uint8]:
+        prefix = str((params or {}).get("key", "row"))
+        return self._masker.mask(model_input, [f"{prefix}/{row}" for row in range(len(model_input))])
+
+
+def _load_pyfunc(path: str) -> PyfuncMasker:
+    """Called by MLflow with the data folder of the model."""
+    return PyfuncMasker(artifact.load(Path(path)))
+
+
+def save(masker_folder: Path, size: int, target: Path) -> None:
+    """Write the MLflow model of the masker saved in `masker_folder` (which is named `masker`) to `target`."""
+    from mlflow import pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))])
+    signature = ModelSignature(pictures, pictures, ParamSchema([ParamSpec("key", "string", "row")]))
+    pyfunc.save_model(
+        path=str(target),
+        loader_module=__name__,
+        data_path=str(masker_folder),
+        signature=signature,
+        pip_requirements=list(REQUIREMENTS),
+    )

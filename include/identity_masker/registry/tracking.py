@@ -1,0 +1,78 @@
+"""The connection to the MLflow tracking server: set up once, and refused quickly when nobody answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import httpx
+
+# Read by MLflow when it is imported. Its telemetry thread changes os.environ and can crash a concurrent request;
+# its defaults retry a server that is away for minutes.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
+from mlflow.exceptions import MlflowException, RestException  # noqa: E402
+
+from identity_masker.errors import NotFoundError, TemporaryError  # noqa: E402
+from identity_masker.settings import settings  # noqa: E402
+
+EXPERIMENT = "identity-masker"
+PATIENCE_SECONDS = 5.0
+
+
+@lru_cache(maxsize=1)
+def client() -> MlflowClient:
+    """A client of the tracking server of the settings. Raises `TemporaryError` when it does not answer."""
+    uri = settings().tracking_uri
+    if uri.startswith("http"):
+        _ask(uri)
+    set_tracking_uri(uri)
+    return MlflowClient(uri)
+
+
+def _ask(uri: str) -> None:
+    try:
+        answer = httpx.get(f"{uri.rstrip('/')}/health", timeout=PATIENCE_SECONDS)
+    except httpx.TransportError as error:
+        raise TemporaryError(
+            "MLflow does not answer", got=f"{uri}: {error}", fix="start it with `make run`, or set MASKER_MLFLOW_URI"
+        ) from error
+    if answer.is_error:
+        raise TemporaryError("MLflow is not healthy", got=f"{uri}/health answered {answer.status_code}")
+
+
+@contextmanager
+def calls() -> Iterator[MlflowClient]:
+    """A client whose errors come out as the project's own: missing is `NotFoundError`, the rest `TemporaryError`."""
+    try:
+        yield client()
+    except RestException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise NotFoundError("MLflow does not know this", got=error.message) from error
+        raise TemporaryError("MLflow refused a call", got=error.message) from error
+    except MlflowException as error:
+        raise TemporaryError("a call to MLflow failed", got=error.message) from error
+
+
+def experiment_id() -> str:
+    """The experiment of all runs, made when it is not there yet."""
+    with calls() as mlflow:
+        found = mlflow.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(mlflow.create_experiment(EXPERIMENT))
+        except RestException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run made it meanwhile
+                raise
+            return str(mlflow.get_experiment_by_name(EXPERIMENT).experiment_id)

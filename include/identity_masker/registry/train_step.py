@@ -1,0 +1,156 @@
+"""The step `train`: a dataset version and a model configuration in, a run with a trained masker out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from identity_masker import artifacts
+from identity_masker.errors import MaskerError
+from identity_masker.faces.snapshot import Snapshot, open_snapshot
+from identity_masker.masking import artifact
+from identity_masker.masking.config import MaskerConfig, ModelConfig, load_config
+from identity_masker.masking.training import Progress, TrainedMasker, train
+from identity_masker.registry import flavor, models, provenance, runs
+from identity_masker.registry.checkpoint_file import CheckpointFile
+from identity_masker.settings import settings
+from identity_masker.telemetry import logs
+
+CURVE_EVERY = 10
+MODEL_PATH = "model"
+RESULT_PATH = "training.json"
+CONFIG_PATH = "config.json"
+log = logs.logger(__name__)
+
+
+class TrainOptions(BaseModel):
+    """What to train on what. `run_key` names the training: the same key continues it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    dataset: str
+    run_key: str = Field(min_length=1, max_length=400, pattern=r"^[^'`]+$")
+    force: bool = Field(default=False, description="Train even when the registry has this very model.")
+
+
+class TrainResult(BaseModel):
+    """What came out. `reused`: an accepted version of the same data, configuration and code stood there already."""
+
+    run_id: str
+    model_uri: str
+    model: str
+    dataset: str
+    steps: int
+    seconds: float
+    resumed_from: int
+    supervision: str
+    r_squared: dict[str, float]
+    reused: bool = False
+
+
+def train_step(options: TrainOptions, show: Callable[[Progress], None]) -> TrainResult:
+    """Train, or give back what an earlier attempt with the same key has trained."""
+    config = load_config(options.model)
+    snapshot = open_snapshot(options.dataset)
+    content = _content_tags(config, snapshot)
+    if not options.force and (found := _same_model(content)):
+        log.info("model_reused", run_id=found.run_id, semver=found.semver)
+        return TrainResult.model_validate({**runs.get_run(found.run_id).read_document(RESULT_PATH), "reused": True})
+    tags = {**content, "model": options.model, "dataset": snapshot.version, **provenance.step_tags()}
+    run = runs.open_run(options.run_key, f"{options.model} on {snapshot.version}", tags)
+    if run.tags.get("stage") in ("trained", "evaluated"):
+        log.info("training_found", run_id=run.run_id)
+        return TrainResult.model_validate(run.read_document(RESULT_PATH))
+    try:
+        return _train(run, options, config, snapshot, show)
+    except MaskerError:
+        run.end(failed=True)
+        raise
+
+
+def _content_tags(config: ModelConfig, snapshot: Snapshot) -> dict[str, str]:
+    """All that the trained weights and their evaluation depend on."""
+    return {
+        "snapshot": snapshot.id,
+        "config_sha256": provenance.config_sha256(config),
+        "code_sha256": provenance.code_sha256(),
+        "architecture": config.architecture.name,
+    }
+
+
+def _same_model(content: dict[str, str]) -> models.ModelVersion | None:
+    """An accepted version with the same content."""
+    return next(
+        (v for v in models.versions() if v.verdict == "accepted" and content.items() <= dict(v.tags).items()), None
+    )
+
+
+def _train(
+    run: runs.Run, options: TrainOptions, config: ModelConfig, snapshot: Snapshot, show: Callable[[Progress], None]
+) -> TrainResult:
+    torch.set_num_threads(settings().threads or torch.get_num_threads())
+    run.log_params(config.model_dump(mode="json"))
+    run.log_document(config.model_dump(mode="json"), CONFIG_PATH)
+    curves = runs.Curves(run)
+    size = config.architecture.size
+    with TemporaryDirectory(prefix="masker-train-") as folder:
+        uri = artifacts.join(settings().store, "checkpoints", options.run_key, "checkpoint.pt")
+        checkpoint = CheckpointFile(uri, Path(folder))
+
+        def report(progress: Progress) -> None:
+            checkpoint.publish()
+            if progress.step % CURVE_EVERY == 0 or progress.step == progress.total:
+                curves.add(
+                    progress.step,
+                    {**progress.losses, "lr": progress.learning_rate, "images_per_second": progress.images_per_second},
+                )
+            show(progress)
+
+        trained = train(
+            MaskerConfig(architecture=config.architecture, training=config.training),
+            snapshot.load("train", size),
+            snapshot.load("validation", size),
+            checkpoint.path,
+            report,
+        )
+        curves.flush()
+        result = _keep(run, options, snapshot, trained, Path(folder))
+        checkpoint.remove()
+    return result
+
+
+def _keep(
+    run: runs.Run, options: TrainOptions, snapshot: Snapshot, trained: TrainedMasker, folder: Path
+) -> TrainResult:
+    """Log the model and the result, and only then say that the run is trained."""
+    masker_folder = folder / "masker"
+    artifact.save(trained.masker, masker_folder)
+    flavor.save(masker_folder, trained.masker.size, folder / MODEL_PATH)
+    run.log_folder(folder / MODEL_PATH, MODEL_PATH)
+    run.log_metrics({f"r2.{name}": value for name, value in trained.r_squared.items()}, trained.steps)
+    result = TrainResult(
+        run_id=run.run_id,
+        model_uri=run.uri(MODEL_PATH),
+        model=options.model,
+        dataset=snapshot.version,
+        steps=trained.steps,
+        seconds=round(trained.seconds, 1),
+        resumed_from=trained.resumed_from,
+        supervision=trained.supervision,
+        r_squared=trained.r_squared,
+    )
+    run.log_document(result.model_dump(mode="json"), RESULT_PATH)
+    run.set_tags(
+        {
+            "stage": "trained",
+            "artifact_sha256": artifacts.sha256_folder(masker_folder),
+            "code_commit": provenance.code_commit(),
+        }
+    )
+    run.end()
+    return result
