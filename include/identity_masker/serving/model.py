@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from identity_masker import artifacts
-from identity_masker.errors import MaskerError, NotFoundError
+from identity_masker.errors import BadInputError, MaskerError, NotFoundError
+from identity_masker.serving.deploy import Candidate
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
@@ -43,6 +44,37 @@ def from_folder(folder: Path) -> ServedModel:
             fix="check --model-dir",
         )
     return _load(folder, UNREGISTERED, "")
+
+
+def from_registry(reference: str) -> ServedModel:
+    """The registered version that `reference` means, its files compared with their hash.
+
+    Raises `NotFoundError` for an unknown one and `BadInputError` for one that the gate rejected.
+    """
+    from identity_masker.registry import models
+
+    version = models.resolve(reference)
+    if version.verdict != "accepted":
+        raise BadInputError(
+            "the gate rejected this version, so it is not served", got=f"{version.semver} (number {version.version})",
+            fix="choose an accepted version; `masker register` tells the reasons",
+        )  # fmt: skip
+    return _load(models.download(version), version.version, version.semver)
+
+
+class ModelRegistry:
+    """What deploying needs of the registry, from MLflow."""
+
+    def resolve(self, reference: str) -> Candidate:
+        from identity_masker.registry import models
+
+        version = models.resolve(reference)
+        return Candidate(version.version, version.semver, rejected=version.verdict != "accepted")
+
+    def name_champion(self, version: str, previous: str | None) -> None:
+        from identity_masker.registry import models
+
+        models.set_champion(version, previous)
 
 
 def _load(folder: Path, version: str, semver: str) -> ServedModel:

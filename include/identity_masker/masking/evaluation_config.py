@@ -1,0 +1,90 @@
+"""What an evaluation spends and demands: the `evaluation:` and `gate:` sections of include/config/models/NAME.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Widths = Annotated[tuple[int, int, int, int], Field(description="Channels at 1/2, 1/4, 1/8 and 1/16 of the size.")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EncoderConfig(_Section):
+    """The re-identification network and its training on clear photographs."""
+
+    widths: Widths = (24, 40, 64, 96)
+    embedding: int = Field(default=96, ge=8, le=1024, description="Length of the vector that describes a face.")
+    margin: float = Field(default=0.3, ge=0.0, lt=1.5, description="Angular margin of the loss, radians.")
+    scale: float = Field(default=24.0, gt=0.0, description="Factor on the cosines before the softmax.")
+    steps: int = Field(default=450, ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=3e-3, gt=0.0)
+
+
+class StrongConfig(_Section):
+    """The strong attacker: the clear encoder, trained further on masked photographs of people it knows."""
+
+    views: int = Field(default=2, ge=1, le=16, description="Maskings of each photograph, each with a key of its own.")
+    clear_share: Share = Field(default=0.25, description="Share of clear photographs in its training batches.")
+    steps: int = Field(default=300, ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0.0)
+
+
+class PowerConfig(_Section):
+    """What the attackers must manage where identity is there to be found; if they do not, they prove nothing."""
+
+    pixel: int = Field(default=8, ge=2, description="Edge of the blocks of the pixelation, in pixels.")
+    min_rank1_pixelated: Share = 0.5
+    min_rank1_identity: Share = 0.8
+
+
+class RegressorConfig(_Section):
+    """The judge of usefulness: a network that reads factors and landmarks, trained on clear photographs."""
+
+    widths: Widths = (20, 32, 56, 80)
+    steps: int = Field(default=300, ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=3e-3, gt=0.0)
+
+
+class EvaluationConfig(_Section):
+    """One evaluation of one masker."""
+
+    size: int = Field(default=64, ge=32, le=256, multiple_of=16, description="Edge of the pictures, in pixels.")
+    seed: int = Field(default=20_261, ge=0)
+    gallery: int = Field(default=3, ge=1, description="Photographs averaged into the template of a person.")
+    bootstrap: int = Field(default=300, ge=20, description="Resamples of the people for each interval.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
+    encoder: EncoderConfig = EncoderConfig()
+    strong: StrongConfig = StrongConfig()
+    power: PowerConfig = PowerConfig()
+    regressor: RegressorConfig = RegressorConfig()
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> Self:
+        if self.power.pixel > self.size // 2:
+            raise ValueError(f"power.pixel {self.power.pixel} leaves fewer than two blocks of {self.size} px")
+        return self
+
+
+class GateConfig(_Section):
+    """When a masker may be registered for use. A limit of null is not asked for; evidence it needs may be missing."""
+
+    max_rank1_strong_over_chance: float = Field(
+        default=4.0, ge=1.0, description="Limit on the upper end of the interval of the strong attacker's rank-1."
+    )
+    max_auc_strong: float = Field(
+        default=0.65, ge=0.5, le=1.0, description="Limit on the upper end of the interval of its ROC area."
+    )
+    min_rank1_clear: Share = Field(default=0.8, description="What the encoder must manage on clear photographs.")
+    min_people: int = Field(default=32, ge=2, description="People in the test; fewer prove too little.")
+    min_pose_r2_ratio: Share | None = Field(
+        default=0.6, description="Least share of the clear R2 of yaw, pitch and roll that is left after masking."
+    )
+    min_background_psnr: float | None = Field(default=None, ge=0.0, description="dB, outside the head.")

@@ -1,0 +1,95 @@
+"""The gate: a pure function of the stored evaluation and the `gate:` section. Missing evidence never accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from identity_masker.masking.evaluation_config import GateConfig
+from identity_masker.masking.evidence import Attack, Evaluation
+
+EVERY_PICTURE = 1.0
+
+
+class Judgement(BaseModel):
+    """The verdict; `reasons` names each demand with its figure, those that failed first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdict: Literal["accepted", "rejected"]
+    reasons: tuple[str, ...]
+
+
+class Finding(BaseModel):
+    """One demand on the evidence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ok: bool
+    text: str
+
+
+def judge(evidence: Evaluation, gate: GateConfig) -> Judgement:
+    """Accept when every demand is met; the same evidence and gate always give the same judgement."""
+    findings = sorted(
+        [*_attackers(evidence, gate), *_hiding(evidence, gate), *_use(evidence, gate)], key=lambda finding: finding.ok
+    )
+    accepted = all(finding.ok for finding in findings)
+    reasons = tuple(f"{'ok' if finding.ok else 'failed'}: {finding.text}" for finding in findings)
+    return Judgement(verdict="accepted" if accepted else "rejected", reasons=reasons)
+
+
+def _attackers(evidence: Evaluation, gate: GateConfig) -> Iterator[Finding]:
+    """Were the attackers able to find anything at all, on enough people?"""
+    yield Finding(
+        ok=evidence.people >= gate.min_people, text=f"{evidence.people} test people, at least {gate.min_people}"
+    )
+    clear = evidence.naive("clear")
+    yield _at_least(
+        "rank-1 on clear pictures", None if clear is None else clear.result.rank1.value, gate.min_rank1_clear
+    )
+    power = evidence.power
+    if power is None:
+        yield Finding(ok=False, text="the power of the strong attacker was not checked")
+        return
+    yield _at_least("strong attacker's rank-1 on pixelated pictures", power.rank1_pixelated, power.min_rank1_pixelated)
+    yield _at_least("strong attacker's rank-1 on clear pictures", power.rank1_identity, power.min_rank1_identity)
+
+
+def _hiding(evidence: Evaluation, gate: GateConfig) -> Iterator[Finding]:
+    """Is the person hidden from every attacker? The limit holds for the upper end of the interval."""
+    yield Finding(ok=evidence.unchanged == 0, text=f"{evidence.unchanged} pictures came back unchanged")
+    strong = [attack for attack in evidence.attacks if attack.attacker == "strong" and attack.pictures == "masked"]
+    if not strong:
+        yield Finding(ok=False, text="no strong attack was made")
+    for attack in strong:
+        yield from _hidden_from(attack, gate)
+
+
+def _hidden_from(attack: Attack, gate: GateConfig) -> Iterator[Finding]:
+    name = f"strong attacker with a {attack.gallery} gallery"
+    limit = min(gate.max_rank1_strong_over_chance * attack.result.chance, EVERY_PICTURE)
+    yield _at_most(f"{name}: rank-1, upper end", attack.result.rank1.high, limit)
+    yield _at_most(f"{name}: AUC, upper end", attack.result.auc.high, gate.max_auc_strong)
+
+
+def _use(evidence: Evaluation, gate: GateConfig) -> Iterator[Finding]:
+    """Is what has to be kept still there? Unlabelled data cannot tell, and then the limits do not apply."""
+    if gate.min_pose_r2_ratio is not None and evidence.utility is not None:
+        pose = evidence.utility.groups.get("pose")
+        ratio = None if pose is None or pose.clear <= 0 else pose.masked / pose.clear
+        yield _at_least("pose R² as a share of clear", ratio, gate.min_pose_r2_ratio)
+    if gate.min_background_psnr is not None:
+        yield _at_least("background PSNR in dB", evidence.background_psnr, gate.min_background_psnr)
+
+
+def _at_least(name: str, value: float | None, limit: float) -> Finding:
+    if value is None:
+        return Finding(ok=False, text=f"{name} was not measured")
+    return Finding(ok=value >= limit, text=f"{name} {value:.3f}, at least {limit:.3f}")
+
+
+def _at_most(name: str, value: float, limit: float) -> Finding:
+    return Finding(ok=value <= limit, text=f"{name} {value:.3f}, at most {limit:.3f}")

@@ -1,0 +1,63 @@
+"""The step `register`: an evaluated run before the gate, and into the registry with the verdict."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from identity_masker.errors import BadInputError
+from identity_masker.masking.config import ModelConfig
+from identity_masker.masking.evidence import Evaluation
+from identity_masker.masking.gate import judge
+from identity_masker.registry import models, runs
+from identity_masker.registry.evaluate_step import EVIDENCE_PATH
+from identity_masker.registry.semver import Lineage
+from identity_masker.registry.train_step import CONFIG_PATH, MODEL_PATH
+from identity_masker.telemetry import logs
+
+JUDGEMENT_PATH = "evaluation/judgement.json"
+NOTED = (
+    "model", "snapshot", "config_sha256", "code_sha256", "code_commit", "artifact_sha256", "dag_id", "dag_run_id",
+)  # fmt: skip
+log = logs.logger(__name__)
+
+
+class RegisterResult(BaseModel):
+    """What was registered. `alias` is the strongest alias of the version, if it has one."""
+
+    run_id: str
+    version: str
+    semver: str
+    verdict: str
+    reasons: list[str]
+    alias: str | None
+
+
+def register_step(run_id: str) -> RegisterResult:
+    """Judge run `run_id` and register its masker. Doing it again gives the same version.
+
+    Raises `NotFoundError` for an unknown run and `BadInputError` for one that was not evaluated.
+    """
+    run = runs.get_run(run_id)
+    if run.tags.get("stage") != "evaluated":
+        raise BadInputError(
+            "the run was not evaluated", got=f"run {run_id}", fix=f"run `masker evaluate --run {run_id}` first"
+        )
+    config = ModelConfig.model_validate(run.read_document(CONFIG_PATH))
+    judgement = judge(Evaluation.model_validate(run.read_document(EVIDENCE_PATH)), config.gate)
+    run.log_document({"gate": config.gate.model_dump(mode="json"), **judgement.model_dump(mode="json")}, JUDGEMENT_PATH)
+    version = models.register(
+        run.run_id,
+        run.uri(MODEL_PATH),
+        Lineage(run.tags["architecture"], run.tags["dataset"]),
+        judgement.verdict,
+        {name: run.tags[name] for name in NOTED if name in run.tags} | {"evaluation": run.uri(EVIDENCE_PATH)},
+    )
+    log.info("registered", version=version.version, semver=version.semver, verdict=version.verdict)
+    return RegisterResult(
+        run_id=run.run_id,
+        version=version.version,
+        semver=version.semver,
+        verdict=version.verdict,
+        reasons=list(judgement.reasons),
+        alias=next((alias for alias in models.ALIASES if alias in version.aliases), None),
+    )
