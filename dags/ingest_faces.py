@@ -26,7 +26,8 @@ PARAMS = {
         type="string",
         pattern="^([a-z0-9][a-z0-9-]*)?$",
         title="Dataset configuration",
-        description="Name of a file in include/config/datasets; empty for the Variable masker_dataset_config.",
+        description="Name of a file in include/config/datasets; empty for the Variable masker_dataset_config, or for "
+        "the one for folders when a source is given.",
     ),
     "source": Param(
         "",
@@ -59,7 +60,8 @@ with DAG(
         task_id="ingest",
         command="data ingest",
         options={
-            "config": "{{ params.config or var.value.get('masker_dataset_config', 'rendered') }}",
+            # With a source and no configuration, the command takes the one for folders.
+            "config": "{{ params.config or ('' if params.source else var.value.masker_dataset_config) }}",
             "source": "{{ params.source }}",
             "images": "{{ params.images or '' }}",
         },

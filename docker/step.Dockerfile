@@ -1,23 +1,27 @@
-# The image of the heavy steps: the package and what it needs, without Airflow. `docker build -f docker/step.Dockerfile .`
-FROM docker.io/library/python:3.11-slim-bookworm
+# The image of the heavy steps: the package and what it needs, without Airflow.
+#   docker build -f docker/step.Dockerfile -t identity-masker-step .
+FROM docker.io/library/python:3.11-slim-bookworm AS wanted
+# Only the list of dependencies: another change of pyproject.toml leaves the layer that installs them as it is.
+COPY pyproject.toml .
+RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > /steps.txt
 
+FROM docker.io/library/python:3.11-slim-bookworm
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     MLFLOW_DISABLE_TELEMETRY=true \
     GIT_PYTHON_REFRESH=quiet
-
 WORKDIR /opt/masker
 
-# The dependencies change rarely: their layer comes before the source. The lock is of the whole project, so it only
-# constrains here. torch comes from PyPI with CUDA; with PIP_FIND_LINKS set to a folder of wheels, from there.
-COPY pyproject.toml requirements.txt ./
+# The lock is of the whole project, so here it only constrains. torch comes from PyPI, with CUDA; when PIP_FIND_LINKS names a
+# folder of wheels, from there.
+COPY requirements.txt ./
+COPY --from=wanted /steps.txt ./
 RUN pip install --no-cache-dir --root-user-action=ignore "$(grep -m1 '^uv==' requirements.txt)" \
-    && python3 -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))' > steps.txt \
     && uv pip install --system --system-certs --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
        --constraint requirements.txt --requirement steps.txt \
     && pip uninstall --yes --root-user-action=ignore uv
 
-COPY README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY include/identity_masker include/identity_masker
 RUN pip install --no-cache-dir --root-user-action=ignore --no-deps .
 COPY include/config config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import BaseOperator, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError, ErrorType
@@ -50,7 +50,7 @@ class MaskerStep(BaseOperator):
         *,
         command: str,
         options: Mapping[str, Any] | None = None,
-        hardware: Literal["cpu", "gpu"] = "cpu",
+        hardware: str = "cpu",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -119,8 +119,8 @@ class PodFloor(KubernetesPodOperator):
         return int(labels["try_number"]) if "try_number" in labels else None
 
     def _delete_if_active(self) -> None:
-        """Delete the pod unless it has ended: a task that is over must not leave a pod that holds a GPU."""
-        if self.pod is None:
+        """Delete the pod unless its step has ended: a task that is over must not leave a pod that holds a GPU."""
+        if self.pod is None or self.exit_code is not None:
             return
         name, namespace = self.pod.metadata.name, self.pod.metadata.namespace
         try:
