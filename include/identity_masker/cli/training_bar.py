@@ -23,7 +23,8 @@ class TrainingBar:
     def __init__(self, *, interactive: bool) -> None:
         console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"),
+            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}"),
             console=console, disable=not (interactive and console.is_terminal),
         )  # fmt: skip
         self._task = self._bar.add_task("training", total=None, loss="")

@@ -23,6 +23,7 @@ MODEL = "identity-masker"
 ALIASES = ("champion", "challenger", "previous")
 Verdict = Literal["accepted", "rejected"]
 SEMVER_TAG = "semver"
+VERDICT_TAG = "verdict"
 NUMBER = re.compile(r"\d+")
 
 
@@ -46,7 +47,7 @@ class ModelVersion:
 
     @property
     def verdict(self) -> str:
-        return self.tags["verdict"]
+        return self.tags[VERDICT_TAG]
 
     @property
     def lineage(self) -> Lineage:
@@ -62,7 +63,7 @@ def register(run_id: str, source: str, lineage: Lineage, verdict: Verdict, tags:
     if known is None:
         semver = following([(Semver.parse(v.semver), v.lineage) for v in versions()], lineage)
         noted = {
-            **tags, SEMVER_TAG: str(semver), "verdict": verdict,
+            **tags, SEMVER_TAG: str(semver), VERDICT_TAG: verdict,
             "architecture": lineage.architecture, "dataset": lineage.dataset,
         }  # fmt: skip
         with calls() as mlflow:
@@ -84,10 +85,11 @@ def _make_model() -> None:
 
 
 def versions() -> list[ModelVersion]:
-    """All versions, newest first."""
+    """All versions that this project registered, newest first."""
     with calls() as mlflow:
         found = mlflow.search_model_versions(f"name = '{MODEL}'", max_results=1000)
-    return sorted((_version(row) for row in found), key=lambda v: int(v.version), reverse=True)
+    ours = (_version(row) for row in found if VERDICT_TAG in row.tags)
+    return sorted(ours, key=lambda v: int(v.version), reverse=True)
 
 
 def of_run(run_id: str) -> ModelVersion | None:
