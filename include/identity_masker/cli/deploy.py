@@ -24,8 +24,7 @@ def command(reference: str, timeout: float, replicas: int, as_json: bool) -> Non
     routing table, sets the registry's aliases and lets the servers of other versions go.
     """
     from identity_masker.serving.control import Control
-    from identity_masker.serving.deploy import DeployOptions, deploy
-    from identity_masker.serving.model import ModelRegistry
+    from identity_masker.serving.deploy import DeployOptions, ModelRegistry, deploy
 
     config = settings()
     options = DeployOptions(

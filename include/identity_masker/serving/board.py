@@ -66,9 +66,8 @@ class Board:
         now = time.monotonic()
         same = [s for s in self.servers.values() if s.endpoint.version == version and s is not without]
         found = [s for s in same if s.usable(now)] or [s for s in same if s.endpoint.state == "draining"]
-        if len(found) > 2:
-            found = random.sample(found, 2)
-        return min(found, key=lambda server: server.upstream.in_flight, default=None)
+        two = random.sample(found, min(2, len(found)))  # in random order, so that equally busy ones share
+        return min(two, key=lambda server: server.upstream.in_flight, default=None)
 
     def apply(self, revision: Revision | None, endpoints: list[Endpoint]) -> None:
         """Take over what was read from the control database."""
@@ -102,6 +101,10 @@ class Watcher:
         self._newest: Revision | None = None
         self._stop = threading.Event()
         self.trouble = ""
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     async def __aenter__(self) -> Watcher:
         self._loop = asyncio.get_running_loop()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
 from identity_masker.serving.problem import HttpError
 from identity_masker.telemetry.http import Exchange
+
+T = TypeVar("T")
 
 
 class ClientGoneError(Exception):
@@ -61,8 +64,27 @@ async def _collect(request: Request, exchange: Exchange, max_bytes: int) -> byte
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def disconnected(request: Request) -> None:
-    """Return when the client has left. To be awaited only after the whole body was read."""
+async def unless_gone(request: Request, work: asyncio.Future[T], *, seconds: float | None = None) -> T:
+    """The result of `work`, which is cancelled when the client leaves. To be used once the whole body was read.
+
+    Raises `ClientGoneError`, and TimeoutError after `seconds`.
+    """
+    gone = asyncio.create_task(_disconnected(request))
+    either: set[asyncio.Future[Any]] = {work, gone}
+    try:
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not work.done():
+            work.cancel()
+    if work.done() and not work.cancelled():
+        return work.result()
+    if gone.done():
+        raise ClientGoneError
+    raise TimeoutError
+
+
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         continue
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, Row, delete, func, insert, literal, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from identity_masker.errors import ConflictError, MaskerError
 from identity_masker.serving import schema
@@ -82,7 +82,9 @@ class Control:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
+        except IntegrityError:
+            raise
+        except SQLAlchemyError as error:
             raise schema.unreachable(self._engine, error) from error
 
     # Routing
@@ -108,29 +110,30 @@ class Control:
         Raises `ConflictError` when the newest revision is another one: somebody wrote in between.
         """
         columns = schema.routing.c
+        written = Revision(expected + 1, table, author, reason, schema.utc_now())
         newest = select(func.coalesce(func.max(columns.revision), 0)).scalar_subquery()
         values = select(
-            literal(expected + 1),
+            literal(written.number),
             literal(table.model_dump(mode="json"), columns.document.type),
-            literal(author),
-            literal(reason),
-            literal(schema.utc_now()),
+            literal(written.author),
+            literal(written.reason),
+            literal(written.written_at),
         ).where(newest == expected)
         names = ["revision", "document", "author", "reason", "written_at"]
+        statement = insert(schema.routing).from_select(names, values).returning(columns.revision)
         try:
             with self._transaction() as connection:
-                written = connection.execute(insert(schema.routing).from_select(names, values)).rowcount
+                won = connection.execute(statement).scalar() == written.number
         except IntegrityError:
-            written = 0
-        found = self.revision()
-        if not written or found is None:
+            won = False  # another writer took the same number between the look and the write
+        if not won:
             raise ConflictError(
                 "the routing table has changed since it was read",
-                got=f"revision {found.number if found else 0}",
+                got=f"revision {self.revision_number()}",
                 allowed=f"revision {expected}",
                 fix="read it again and decide anew",
             )
-        return next(r for r in self.history() if r.number == expected + 1)
+        return written
 
     # Deployments
 

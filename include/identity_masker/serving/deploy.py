@@ -41,6 +41,21 @@ class Registry(Protocol):
         ...
 
 
+class ModelRegistry:
+    """The registry of the settings: MLflow."""
+
+    def resolve(self, reference: str) -> Candidate:
+        from identity_masker.registry import models
+
+        version = models.resolve(reference)
+        return Candidate(version.version, version.semver, rejected=version.verdict != "accepted")
+
+    def name_champion(self, version: str, previous: str | None) -> None:
+        from identity_masker.registry import models
+
+        models.set_champion(version, previous)
+
+
 class DeployOptions(BaseModel):
     """How to deploy."""
 

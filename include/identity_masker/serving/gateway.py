@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from identity_masker.serving import pictures
 from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
 from identity_masker.serving.application import application
 from identity_masker.serving.board import Board, Server, Watcher
-from identity_masker.serving.body import read_body
+from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.control import Revision
 from identity_masker.serving.problem import HttpError, documented, overloaded
 from identity_masker.serving.routing import choose
@@ -25,7 +26,7 @@ from identity_masker.telemetry import logs
 from identity_masker.telemetry.http import Edge, Exchange
 from identity_masker.telemetry.metrics import HttpMetrics
 
-DEPLOY_HINT = "run `masker deploy --version champion`, or trigger the pipeline: `make run`"
+DEPLOY_HINT = "run `masker deploy --version challenger`, or trigger the pipeline: `make run`"
 FORWARDED = (b"content-type", b"accept", b"x-consistency-key", b"traceparent", b"tracestate")
 RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"accept")
 NEVER_REACHED = 503
@@ -66,6 +67,7 @@ class Gateway:
         self._control_url = control_url
         self._taken = 0
         self._draining = False
+        self._watcher: Watcher | None = None
         self._measures = _Measures(self.metrics, self.board)
         self.app: ASGIApp = Edge(_routes(self), metrics=self.metrics, closing=lambda: self._draining)
 
@@ -76,10 +78,16 @@ class Gateway:
     @asynccontextmanager
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
         """Follow the control database while the application runs."""
-        async with Watcher(self.board, self._control_url, self._measures.update):
+        async with Watcher(self.board, self._control_url, self._measures.update) as self._watcher:
             yield
         for server in self.board.servers.values():
             server.upstream.close()
+
+    def live(self) -> Health:
+        """Raises `HttpError` 503 when nothing follows the control database any more."""
+        if self._watcher is None or not self._watcher.alive:
+            raise HttpError(503, "watcher_dead", "nothing follows the routing table any more", fix="restart it")
+        return Health(status="live")
 
     def ready(self) -> Health:
         """Raises `HttpError` 503 before the first deployment, without a ready champion, and while draining."""
@@ -104,7 +112,8 @@ class Gateway:
         self._taken += 1
         try:
             body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
-            variant, reply = await self._answer(revision, user or exchange.request_id, request, body)
+            answer = asyncio.create_task(self._answer(revision, user or exchange.request_id, request, body))
+            variant, reply = await unless_gone(request, answer)
         finally:
             self._taken -= 1
         exchange.note(variant=variant, bytes_out=len(reply.body))
@@ -234,9 +243,9 @@ def _routes(gateway: Gateway) -> FastAPI:
         # The key goes on with the request; it is declared here so that a wrong one fails early.
         return await gateway.mask(request, user)
 
-    @app.get("/health/live", tags=["operations"], summary="Does the process work?")
+    @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
     async def live() -> Health:
-        return Health(status="live")
+        return gateway.live()
 
     @app.get("/health/ready", tags=["operations"], summary="Should it get requests?", responses=documented(503))
     async def ready() -> Health:

@@ -14,6 +14,7 @@ from identity_masker.faces.decode import Limits, UndecodableError, check_bytes, 
 from identity_masker.faces.formats import READABLE, format_of
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.pictures import encode
+from identity_masker.serving.worker import MaskingFailedError, checked
 
 LIMITS = Limits(max_pixels=4096 * 4096)
 
@@ -109,6 +110,8 @@ def mask_files(inputs: Sequence[Path], output: Path | None, model: ServedModel, 
             failed.append(Failed(input=str(path), reason="not_found", detail=str(error)))
         except BadInputError as error:
             failed.append(Failed(input=str(path), reason="not_maskable", detail=str(error)))
+        except MaskingFailedError as error:
+            failed.append(Failed(input=str(path), reason="masking_failed", detail=str(error)))
         else:
             masked.append(Masked(input=str(path), output=str(target)))
     return MaskedFiles(model_version=model.semver, masked=masked, failed=failed)
@@ -117,7 +120,7 @@ def mask_files(inputs: Sequence[Path], output: Path | None, model: ServedModel, 
 def _mask(path: Path, target: Path, model: ServedModel, key: str) -> None:
     content = _content(path)
     before = decode(content, LIMITS)
-    after = model.masker.mask(before[None], [key])[0]
+    after = checked(before, model.masker.mask(before[None], [key])[0])
     name = _format_by_name(target) or format_of(content) or "PNG"
     artifacts.write_bytes(str(target), encode(after, name))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, MaskerError, NotFoundError
-from identity_masker.serving.deploy import Candidate
+from identity_masker.settings import settings
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
@@ -49,32 +48,43 @@ def from_folder(folder: Path) -> ServedModel:
 def from_registry(reference: str) -> ServedModel:
     """The registered version that `reference` means, its files compared with their hash.
 
-    Raises `NotFoundError` for an unknown one and `BadInputError` for one that the gate rejected.
+    A number always means the same files, so one that was fetched before needs no registry: a server that crashed
+    while MLflow was away comes up again, and sooner.
+    Raises `NotFoundError` for an unknown reference and `BadInputError` for one that the gate rejected.
     """
+    return _fetched_before(reference) or _fetched(reference)
+
+
+def _fetched(reference: str) -> ServedModel:
     from identity_masker.registry import models
 
     version = models.resolve(reference)
     if version.verdict != "accepted":
         raise BadInputError(
-            "the gate rejected this version, so it is not served", got=f"{version.semver} (number {version.version})",
+            "the gate rejected this version, so it is not served",
+            got=f"{version.semver} (number {version.version})",
             fix="choose an accepted version; `masker register` tells the reasons",
-        )  # fmt: skip
-    return _load(models.download(version), version.version, version.semver)
+        )
+    model = _load(models.download(version), version.version, version.semver)
+    note = {"registry": settings().tracking_uri, "semver": model.semver, "sha256": model.sha256}
+    artifacts.write_json(str(_note(model.version)), note)
+    return model
 
 
-class ModelRegistry:
-    """What deploying needs of the registry, from MLflow."""
+def _fetched_before(reference: str) -> ServedModel | None:
+    note = _note(reference)
+    if not reference.isdecimal() or not note.is_file():
+        return None
+    known = artifacts.read_json(str(note))
+    folder = settings().home / "models" / known["sha256"]
+    if known["registry"] != settings().tracking_uri or not folder.is_dir():
+        return None
+    model = _load(folder, reference, known["semver"])
+    return model if model.sha256 == known["sha256"] else None
 
-    def resolve(self, reference: str) -> Candidate:
-        from identity_masker.registry import models
 
-        version = models.resolve(reference)
-        return Candidate(version.version, version.semver, rejected=version.verdict != "accepted")
-
-    def name_champion(self, version: str, previous: str | None) -> None:
-        from identity_masker.registry import models
-
-        models.set_champion(version, previous)
+def _note(version: str) -> Path:
+    return settings().home / "models" / "versions" / f"{version}.json"
 
 
 def _load(folder: Path, version: str, semver: str) -> ServedModel:
@@ -110,9 +120,3 @@ def warm_up(model: ServedModel, batch: int) -> None:
                 allowed="an array of the same form with other pixels",
                 fix="train the model again, or serve another version",
             )
-
-
-def describe(folder: Path) -> dict[str, object]:
-    """The artifact's `model.json`."""
-    found: dict[str, object] = json.loads((folder / "model.json").read_text())
-    return found

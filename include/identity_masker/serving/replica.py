@@ -16,8 +16,8 @@ from typing import NamedTuple
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from identity_masker import artifacts
-from identity_masker.errors import BadInputError, ConflictError, TemporaryError
+from identity_masker.errors import BadInputError, TemporaryError
+from identity_masker.serving import last_words
 from identity_masker.serving.control import Deployment, Endpoint, EndpointState
 from identity_masker.serving.smoke import smoke
 from identity_masker.telemetry import logs
@@ -44,7 +44,9 @@ class FleetConfig(BaseModel):
     ports: int = Field(default=100, ge=1, le=1000)
     serve: tuple[str, ...] = Field(default=SERVE, description="Command of a model server, without its options.")
     poll_seconds: float = Field(default=0.5, gt=0)
+    probe_seconds: float = Field(default=3.0, gt=0, description="Time for a server to answer a probe.")
     start_seconds: float = Field(default=120.0, gt=0, description="Time for a server to become ready.")
+    smoke_seconds: float = Field(default=20.0, gt=0, description="Time for the test picture.")
     drain_seconds: float = Field(default=1.0, ge=0, description="Time for gateways to notice that a server goes.")
     grace_seconds: float = Field(default=10.0, gt=0, description="Time for requests in flight at the end.")
     shortest_pause: float = Field(default=0.2, gt=0, description="Seconds before the first restart; then doubled.")
@@ -124,7 +126,7 @@ class Replica:
         """Start a process and stay with it to its end."""
         self._process = process = await self._start()
         await self._set("starting", "the process starts")
-        async with httpx.AsyncClient(base_url=self._url, timeout=3.0, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=self._url, timeout=self._config.probe_seconds, trust_env=False) as http:
             ended = asyncio.create_task(process.wait())
             watch = asyncio.create_task(self._watch(http))
             stopped = asyncio.create_task(self._stopping.wait())
@@ -189,7 +191,7 @@ class Replica:
                 await self._set("starting", trouble)
                 told = time.monotonic()
             await asyncio.sleep(STARTING_TICK)
-        return await smoke(http)
+        return await smoke(http, self._config.smoke_seconds)
 
     async def _set(self, state: EndpointState, detail: str) -> None:
         self._state = state
@@ -232,8 +234,8 @@ class Replica:
     def _last_words(self, code: int) -> Ending:
         """The reason that the process left, or what its exit code says."""
         if self._report.exists():
-            words = artifacts.read_json(str(self._report))
-            return Ending(words["reason"], words["final"])
+            words = last_words.read(self._report)
+            return Ending(words.reason, words.final)
         if code < 0:
             return Ending(f"killed by signal {signal.Signals(-code).name}")
         return Ending(f"ended with exit code {code}", final=code == BadInputError.exit_code)
@@ -273,12 +275,3 @@ def _is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def report(path: Path, error: Exception) -> None:
-    """Leave the reason for the end of a server where its fleet looks for it.
-
-    A port that another process took meanwhile is not final: the next start takes another.
-    """
-    final = isinstance(error, BadInputError) and not isinstance(error, ConflictError)
-    artifacts.write_json(str(path), {"reason": str(error) or type(error).__name__, "final": final})

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from identity_masker import artifacts
@@ -93,7 +93,7 @@ def open_engine(url: str) -> Engine:
     try:
         with engine.begin() as connection:
             _create(connection)
-    except OperationalError as error:
+    except SQLAlchemyError as error:
         engine.dispose()
         raise unreachable(engine, error) from error
     except Exception:
@@ -105,9 +105,9 @@ def open_engine(url: str) -> Engine:
 def unreachable(engine: Engine, error: Exception) -> TemporaryError:
     """`error` of a database that did not answer, without its password."""
     return TemporaryError(
-        "the control database does not answer",
+        "the control database cannot be used",
         got=f"{engine.url.render_as_string(hide_password=True)}: {str(getattr(error, 'orig', error)).strip()[:300]}",
-        fix="start it, or set MASKER_CONTROL_DB",
+        fix="check that it runs and is whole, or set MASKER_CONTROL_DB",
     )
 
 
@@ -133,6 +133,10 @@ def _sqlite(url: str, path: str | None) -> Engine:
     if path and path != ":memory:":
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise BadInputError(
+                "the folder of the control database is a file", got=Path(path).parent, fix="set MASKER_CONTROL_DB"
+            ) from error
         except OSError as error:
             raise artifacts.disk_error(error, Path(path)) from error
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})

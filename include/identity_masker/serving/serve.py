@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from identity_masker.errors import MaskerError
+from identity_masker.serving import last_words
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.process import Runner, die_with_parent, listen
-from identity_masker.serving.replica import report
 from identity_masker.serving.server import ModelServer, ServerConfig
 
 
@@ -49,7 +49,7 @@ def serve(
         _serve(options, loader, announce)
     except MaskerError as error:
         if options.report is not None:
-            report(options.report, error)
+            last_words.write(options.report, error)
         raise
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Gauge, Histogram
@@ -20,7 +20,7 @@ from identity_masker.faces.formats import format_of
 from identity_masker.serving import pictures
 from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
 from identity_masker.serving.application import application
-from identity_masker.serving.body import ClientGoneError, disconnected, read_body
+from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.model import ServedModel, warm_up
 from identity_masker.serving.problem import HttpError, documented, overloaded
 from identity_masker.serving.worker import Pixels, Worker
@@ -145,25 +145,16 @@ class ModelServer:
 
     async def _answer(self, request: Request, job: asyncio.Future[Pixels]) -> Pixels:
         """The masked picture. A client that leaves, or time running out, takes the picture out of the queue."""
-        gone = asyncio.create_task(disconnected(request))
-        either: set[asyncio.Future[Any]] = {job, gone}
         try:
-            await asyncio.wait(either, timeout=self.config.answer_seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            if not job.done():
-                job.cancel()
-        if not job.cancelled():
-            return job.result()
-        if gone.done():
-            raise ClientGoneError
-        raise HttpError(
-            504,
-            "deadline",
-            "the picture was not masked in time",
-            allowed=f"an answer within {self.config.answer_seconds:g} s",
-            fix="try again later; the server is overloaded",
-        )
+            return await unless_gone(request, job, seconds=self.config.answer_seconds)
+        except TimeoutError as error:
+            raise HttpError(
+                504,
+                "deadline",
+                "the picture was not masked in time",
+                allowed=f"an answer within {self.config.answer_seconds:g} s",
+                fix="try again later; the server is overloaded",
+            ) from error
 
 
 class _Measures:

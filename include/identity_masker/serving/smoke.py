@@ -21,11 +21,12 @@ def picture() -> NDArray[np.uint8]:
     return shade.astype(np.uint8)
 
 
-async def smoke(http: httpx.AsyncClient) -> str:
+async def smoke(http: httpx.AsyncClient, seconds: float) -> str:
     """Send the test picture through the server's own API. Returns what is wrong, or nothing."""
     before = picture()
+    content, headers = encode(before, "PNG"), {"content-type": "image/png"}
     try:
-        answer = await http.post("/v1/mask", content=encode(before, "PNG"), headers={"content-type": "image/png"})
+        answer = await http.post("/v1/mask", content=content, headers=headers, timeout=seconds)
     except httpx.HTTPError as error:
         return f"the test picture got no answer ({type(error).__name__})"
     if answer.status_code != httpx.codes.OK:

@@ -117,7 +117,7 @@ class Worker:
             failure = MaskingFailedError("the model failed on this picture")
             failure.__cause__ = error
             return [(jobs[0], failure)]
-        return [(job, _checked(job.pixels, after)) for job, after in zip(jobs, masked, strict=True)]
+        return [(job, _outcome(job.pixels, after)) for job, after in zip(jobs, masked, strict=True)]
 
     def _masked(self, jobs: list[_Job]) -> Pixels:
         started = time.perf_counter()
@@ -131,9 +131,18 @@ class Worker:
         return masked
 
 
-def _checked(before: Pixels, after: Pixels) -> Outcome:
-    """Never let the picture through as it came."""
-    return MaskingFailedError("the model left the picture unchanged") if np.array_equal(before, after) else after
+def checked(before: Pixels, after: Pixels) -> Pixels:
+    """`after`. Raises `MaskingFailedError` for the picture as it came: that must never get through."""
+    if np.array_equal(before, after):
+        raise MaskingFailedError("the model left the picture unchanged")
+    return after
+
+
+def _outcome(before: Pixels, after: Pixels) -> Outcome:
+    try:
+        return checked(before, after)
+    except MaskingFailedError as error:
+        return error
 
 
 def _deliver(outcomes: list[tuple[_Job, Outcome]]) -> None:
