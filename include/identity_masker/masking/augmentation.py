@@ -9,8 +9,6 @@ from identity_masker.faces.face_set import FACTORS
 from identity_masker.masking.supervision import Batch
 
 MIRRORED_FACTORS = ("yaw", "roll", "shift_x", "gaze_x", "light_azimuth")
-MIRRORED_LANDMARKS = [3, 2, 1, 0, 5, 4, 6, 8, 7, 9]
-"""Which landmark takes each one's place in a mirror."""
 CONTRAST = 0.15
 BRIGHTNESS = 0.10
 GRAIN = 0.03
@@ -22,8 +20,7 @@ def mirror(batch: Batch, chosen: Tensor) -> Batch:
     """The batch with the rows `chosen` (N,) bool seen in a mirror."""
     images = torch.where(chosen[:, None, None, None], batch.images.flip(2), batch.images)
     factors = torch.where(chosen[:, None], batch.factors * SIGNS, batch.factors)
-    swapped = batch.landmarks[:, MIRRORED_LANDMARKS] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
-    return Batch(images, factors, torch.where(chosen[:, None, None], swapped, batch.landmarks))
+    return Batch(images, factors)
 
 
 def vary_light(pictures: Tensor, generator: Generator) -> Tensor:
@@ -33,4 +30,4 @@ def vary_light(pictures: Tensor, generator: Generator) -> Tensor:
     brightness = BRIGHTNESS * (2 * torch.rand(count, 1, 1, 1, generator=generator) - 1)
     grain = GRAIN * torch.rand(count, 1, 1, 1, generator=generator)
     noise = torch.randn(pictures.shape, generator=generator) * grain
-    return (pictures * contrast + brightness + noise).clamp(-1.0, 1.0).contiguous(memory_format=torch.channels_last)
+    return (pictures * contrast + brightness + noise).clamp(-1.0, 1.0)

@@ -21,7 +21,8 @@ State = dict[str, Any]
 def fingerprint(config: BaseModel, faces: FaceSet) -> str:
     """What a training depends on: its configuration and the faces it learns from."""
     parts = [config.model_dump_json().encode(), faces.images.tobytes()]
-    parts += [labels.tobytes() for labels in (faces.factors, faces.landmarks) if labels is not None]
+    if faces.factors is not None:
+        parts.append(faces.factors.tobytes())
     return artifacts.sha256(b"\0".join(artifacts.sha256(part).encode() for part in parts))
 
 

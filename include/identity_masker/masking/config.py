@@ -22,13 +22,22 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LookConfig(_Section):
+    """One of the three networks that look at the picture."""
+
+    size: Literal[32, 48, 64] = Field(description="Side of the view, in pixels.")
+    widths: tuple[int, int, int, int] = Field(description="Channels at 1/2, 1/4, 1/4 and 1/8 of the view.")
+    hidden: int = Field(ge=4, description="Width of the layer before the readings.")
+
+
 class ArchitectureConfig(_Section):
     """The shape of a masker; together with the weights it is the model."""
 
     name: Literal["factor-bottleneck"] = "factor-bottleneck"
     size: Literal[64] = Field(default=64, description="Side of the picture that the encoder reads, in pixels.")
-    widths: tuple[int, int, int, int] = Field(default=(32, 48, 80, 128), description="Channels at 1/2, 1/4, 1/8, 1/16.")
-    hidden: int = Field(default=128, ge=8, description="Width of the layer before the factors.")
+    whole: LookConfig = LookConfig(size=32, widths=(16, 24, 32, 48), hidden=64)
+    head: LookConfig = LookConfig(size=48, widths=(24, 32, 48, 64), hidden=96)
+    face: LookConfig = LookConfig(size=48, widths=(32, 48, 64, 64), hidden=128)
     bits: int = Field(default=6, ge=2, le=8, description="Bits of each of the 16 factors.")
     avatars: int = Field(default=64, ge=2, le=4096, description="Number of fictitious faces.")
     avatar_seed: int = Field(default=0xFACE, ge=0, description="World the fictitious faces come from.")
@@ -38,18 +47,19 @@ class TrainingConfig(_Section):
     """How the encoder is trained."""
 
     seed: int = Field(default=1, ge=0)
-    steps: int = Field(default=900, ge=1)
-    batch: int = Field(default=64, ge=2, description="Pictures a step.")
+    steps: int = Field(default=2400, ge=1)
+    batch: int = Field(default=32, ge=2, description="Pictures a step.")
     rendered_share: Share = Field(
         default=0.5, description="Share of each batch that is drawn for the step, all new people."
     )
-    learning_rate: float = Field(default=3e-3, gt=0.0, description="Peak of the one-cycle schedule.")
+    learning_rate: float = Field(default=5e-3, gt=0.0, description="Peak of the one-cycle schedule.")
     warmup: Share = Field(default=0.1, description="Share of the steps in which the rate rises.")
     weight_decay: float = Field(default=0.02, ge=0.0)
     average: float = Field(default=0.995, ge=0.0, lt=1.0, description="Decay of the moving average of the weights.")
-    gradient_norm: float = Field(default=1.0, gt=0.0, description="Largest norm of the gradient.")
-    landmark_weight: float = Field(default=2.0, ge=0.0)
-    checkpoint_steps: int = Field(default=100, ge=1, description="Steps between checkpoints.")
+    gradient_norm: float = Field(default=5.0, gt=0.0, description="Largest norm of the gradient.")
+    place_error: float = Field(default=0.25, ge=0.0, description="How far from the truth the head is looked at.")
+    pose_error: float = Field(default=0.12, ge=0.0, description="How far from the truth the face is looked at.")
+    checkpoint_steps: int = Field(default=200, ge=1, description="Steps between checkpoints.")
 
 
 class MaskerConfig(_Section):

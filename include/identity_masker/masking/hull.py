@@ -9,24 +9,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from identity_masker.faces.render.hair import SHOULDERS_Y
+from identity_masker.faces.render import backdrop
 from identity_masker.faces.render.subject import Plane
 
-HALF_WIDTH = 1.34
-ABOVE = 1.36
-BELOW = 1.22
-FALL = 1.46
+HALF_WIDTH = 1.32
+ABOVE = 1.46
+BELOW = 1.24
+FALL = 1.45
 """Lower end of the longest hair."""
-CLOTH_MARGIN = 0.16
+CLOTH_MARGIN = 0.13
 
 
 def inside_hull(plane: Plane) -> Tensor:
-    """(N, H, W) bool: pixels that are removed. Lengths are in head units, with a margin for errors of the code."""
-    x, y = plane.x / HALF_WIDTH, plane.y
-    height = torch.where(y < 0, y / ABOVE, y / BELOW)
-    x_square, y_square = x * x, height * height
-    head = x_square * x_square.sqrt() + y_square * y_square.sqrt() < 1
-    fall = (x.abs() < 1) & (y > 0) & (y < FALL)
-    throat = plane.body_x.abs() < 0.75
-    above_cloth = plane.body_y < SHOULDERS_Y + CLOTH_MARGIN
-    return head | ((fall | (throat & (plane.body_y > 0))) & above_cloth)
+    """(N, H, W) bool: pixels that are removed. Lengths are in head units, with a margin for errors of the code.
+
+    A superellipse holds the skull, a box the hair that falls; cloth is left where it can cover neck and hair.
+    """
+    x, y = (plane.x / HALF_WIDTH).abs(), plane.y
+    height = torch.where(y < 0, -y / ABOVE, y / BELOW)
+    head = x * x * x + height * height * height < 1
+    fall = (x < 1) & (y > 0) & (y < FALL)
+    bare = plane.body_y < backdrop.cloth_top(plane.body_x) + CLOTH_MARGIN
+    return head | (fall & bare)

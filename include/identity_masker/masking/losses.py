@@ -1,4 +1,4 @@
-"""How wrong the encoder is: Huber losses on factors and landmarks, weighted by what can be seen."""
+"""How wrong the encoder is: Huber losses on what each look reads, weighted by what can be seen."""
 
 from __future__ import annotations
 
@@ -7,31 +7,36 @@ from torch import Tensor
 from torch.nn import functional
 
 from identity_masker.faces.face_set import FACTORS
-from identity_masker.masking.supervision import Batch
+from identity_masker.masking.networks import Reading
+from identity_masker.masking.views import PLACE, POSE, columns
 
-FACTOR_KNEE = 0.2
-LANDMARK_KNEE = 0.02
+KNEE = 0.2
+"""Errors above count linearly."""
+EARLY_WEIGHT = 0.5
+"""Weight of the first two looks' own readings, which the third corrects."""
 LEAST_VISIBLE = 0.1
 
 
 def visibility(factors: Tensor) -> Tensor:
-    """(N, 16) weights: gaze shows as far as the eyes are open, the light's direction as far as it is strong."""
+    """(N, 16) weights: gaze shows as far as eyes are open, the lamp's direction and colour as far as it is strong."""
     weights = torch.ones_like(factors)
-    opened = (0.5 - 0.5 * factors[:, FACTORS.index("blink")]).clamp(min=LEAST_VISIBLE)
-    strong = (0.7 + 0.3 * factors[:, FACTORS.index("light_strength")]).clamp(min=LEAST_VISIBLE)
-    for name, seen in (
-        ("gaze_x", opened), ("gaze_y", opened),
-        ("light_azimuth", strong), ("light_elevation", strong), ("warmth", strong),
-    ):  # fmt: skip
-        weights[:, FACTORS.index(name)] = seen
+    opened = (0.5 - 0.5 * factors[:, columns("blink")]).clamp(min=LEAST_VISIBLE)
+    strong = 0.7 + 0.3 * factors[:, columns("light_strength")]
+    weights[:, columns("gaze_x", "gaze_y")] = opened
+    weights[:, columns("light_azimuth", "light_elevation", "warmth")] = strong
     return weights
 
 
-def losses(factors: Tensor, landmarks: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Mean losses of a prediction: `factors` (N, 16) and `landmarks` (N, 10, 2) against the labels of `batch`."""
-    error = functional.huber_loss(factors, batch.factors, reduction="none", delta=FACTOR_KNEE) / FACTOR_KNEE
-    points = functional.huber_loss(landmarks, batch.landmarks, delta=LANDMARK_KNEE) / LANDMARK_KNEE
-    return {"factors": (error * visibility(batch.factors)).mean(), "landmarks": points}
+def losses(reading: Reading, factors: Tensor) -> dict[str, Tensor]:
+    """Mean losses of a reading against the true `factors` (N, 16); `total` is what training lowers."""
+    place = _huber(reading.place, factors[:, PLACE]).mean()
+    pose = _huber(reading.pose, factors[:, POSE]).mean()
+    final = (_huber(reading.factors, factors) * visibility(factors)).mean()
+    return {"total": final + EARLY_WEIGHT * (place + pose), "factors": final, "pose": pose, "place": place}
+
+
+def _huber(predicted: Tensor, true: Tensor) -> Tensor:
+    return functional.huber_loss(predicted, true, reduction="none", delta=KNEE) / KNEE
 
 
 def r_squared(predicted: Tensor, true: Tensor) -> dict[str, float]:

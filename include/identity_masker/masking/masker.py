@@ -65,7 +65,7 @@ class FactorBottleneckMasker:
         """The code (N, 16) of square `pictures` (N, 3, S, S) in [0, 1]."""
         if pictures.shape[-1] != self.size:
             pictures = functional.interpolate(pictures, size=(self.size, self.size), mode="bilinear", antialias=True)
-        factors = self.network((pictures * 2 - 1).contiguous(memory_format=torch.channels_last))[0]
+        factors = self.network(pictures * 2 - 1).factors
         if not bool(torch.isfinite(factors).all()):
             raise MaskerError("the masker's network gave a factor that is not a number", fix="deploy another version")
         return quantise(factors, self.config.bits)

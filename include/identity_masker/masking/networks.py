@@ -1,12 +1,27 @@
-"""The network that reads a face: picture in, factors and landmarks out."""
+"""The networks that read a face: picture in, 16 factors out, in three looks."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from identity_masker.faces.face_set import FACTORS, LANDMARKS
-from identity_masker.masking.config import ArchitectureConfig
+from identity_masker.faces.face_set import FACTORS
+from identity_masker.masking.config import ArchitectureConfig, LookConfig
+from identity_masker.masking.views import EXPRESSION, LIGHT, PLACE, POSE, unrolled, upright, whole
+
+TURN = 2
+"""Yaw and pitch come first in a pose, then the place."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the three looks say. `place` (N, 4) after the first, `pose` (N, 6) after the second, `factors` (N, 16)."""
+
+    place: Tensor
+    pose: Tensor
+    factors: Tensor
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -17,34 +32,69 @@ def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-class FactorReader(nn.Module):
-    """Pictures (N, 3, 64, 64) in [-1, 1] to factors (N, 16) and landmarks (N, 10, 2).
+class Look(nn.Module):
+    """Views (N, 3, size, size) to `outputs` numbers."""
 
-    The landmarks only help training: they never leave the network when it masks.
+    def __init__(self, config: LookConfig, outputs: int) -> None:
+        super().__init__()
+        first, second, third, fourth = config.widths
+        self.size = config.size
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            convolution(12, first),
+            convolution(first, first),
+            convolution(first, second, stride=2),
+            convolution(second, third),
+            convolution(third, fourth, stride=2),
+            nn.Flatten(),
+            nn.Linear(fourth * (config.size // 8) ** 2, config.hidden, bias=False),
+            nn.BatchNorm1d(config.hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(config.hidden, outputs),
+        )
+
+    def forward(self, views: Tensor) -> Tensor:
+        numbers: Tensor = self.layers(views.contiguous(memory_format=torch.channels_last))
+        return numbers
+
+
+class FactorReader(nn.Module):
+    """Pictures (N, 3, S, S) in [-1, 1] to factors.
+
+    The first look finds the head's place; the second, at the upright head, corrects it and reads turn and light;
+    the third, at the unrolled face, corrects the pose and reads the expression.
     """
 
     def __init__(self, config: ArchitectureConfig) -> None:
         super().__init__()
         self.config = config
-        first, second, third, fourth = config.widths
-        self.trunk = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            convolution(12, first),
-            convolution(first, second, stride=2),
-            convolution(second, second),
-            convolution(second, third, stride=2),
-            convolution(third, third),
-            convolution(third, fourth, stride=2),
-            nn.Flatten(),
-        )
-        places = (config.size // 16) ** 2
-        self.hidden = nn.Sequential(nn.Linear(fourth * places, config.hidden), nn.ReLU(inplace=True))
-        self.factors = nn.Linear(config.hidden, len(FACTORS))
-        self.landmarks = nn.Linear(config.hidden, LANDMARKS * 2)
+        self.look_around = Look(config.whole, len(PLACE))
+        self.look_at_head = Look(config.head, len(POSE) + len(LIGHT))
+        self.look_at_face = Look(config.face, len(POSE) + len(EXPRESSION))
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.hidden(self.trunk(pictures))
-        return self.factors(features), self.landmarks(features).reshape(-1, LANDMARKS, 2) + 0.5
+    def forward(self, pictures: Tensor) -> Reading:
+        place: Tensor = self.look_around(whole(pictures, self.look_around.size))
+        pose, light = self._at_head(pictures, place)
+        return self._at_face(pictures, place, pose, pose, light)
+
+    def taught(self, pictures: Tensor, near_place: Tensor, near_pose: Tensor) -> Reading:
+        """The reading when the looks are directed by a teacher, `near` the truth: each learns without the others."""
+        place: Tensor = self.look_around(whole(pictures, self.look_around.size))
+        pose, light = self._at_head(pictures, near_place)
+        return self._at_face(pictures, place, pose, near_pose, light)
+
+    def _at_head(self, pictures: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        numbers = self.look_at_head(upright(pictures, place, self.look_at_head.size))
+        pose = torch.cat([numbers[:, :TURN], place + numbers[:, TURN : len(POSE)]], dim=1)
+        return pose, numbers[:, len(POSE) :]
+
+    def _at_face(self, pictures: Tensor, place: Tensor, pose: Tensor, looked_at: Tensor, light: Tensor) -> Reading:
+        numbers = self.look_at_face(unrolled(pictures, looked_at, self.look_at_face.size))
+        factors = pictures.new_zeros(len(pictures), len(FACTORS))
+        factors[:, POSE] = looked_at + numbers[:, : len(POSE)]
+        factors[:, EXPRESSION] = numbers[:, len(POSE) :]
+        factors[:, LIGHT] = light
+        return Reading(place, pose, factors)
 
 
 def parameters_of(network: nn.Module) -> int:
@@ -52,5 +102,5 @@ def parameters_of(network: nn.Module) -> int:
 
 
 def to_input(images: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, H, W) in [-1, 1], channels last in memory."""
+    """(N, H, W, 3) uint8 → (N, 3, H, W) in [-1, 1]."""
     return images.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)

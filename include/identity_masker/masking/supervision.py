@@ -23,18 +23,17 @@ DRAWN_WORLD = 0x7EAC
 
 @dataclass(frozen=True)
 class Batch:
-    """images (N, S, S, 3) uint8, factors (N, 16), landmarks (N, 10, 2)."""
+    """images (N, S, S, 3) uint8, factors (N, 16)."""
 
     images: Tensor
     factors: Tensor
-    landmarks: Tensor
 
 
 class Supervision:
     """Labelled batches by step number."""
 
     def __init__(self, faces: FaceSet, config: TrainingConfig, size: int) -> None:
-        self.labelled = faces.factors is not None and faces.landmarks is not None
+        self.labelled = faces.factors is not None
         if faces.images.shape[1:] != (size, size, 3):
             raise BadInputError("the faces are not of the masker's size", got=faces.images.shape, allowed=f"{size} px")
         share = config.rendered_share if self.labelled else 1.0
@@ -55,12 +54,11 @@ class Supervision:
             parts.append(self._drawn(step))
         return Batch(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _from_dataset(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _from_dataset(self, step: int) -> tuple[Tensor, Tensor]:
         rows = np.array([self._row(position) for position in range(step * self.taken, (step + 1) * self.taken)])
         faces = self._faces.take(rows)
         assert faces.factors is not None  # noqa: S101 - only labelled faces are taken
-        assert faces.landmarks is not None  # noqa: S101
-        return torch.from_numpy(faces.images), torch.from_numpy(faces.factors), torch.from_numpy(faces.landmarks)
+        return torch.from_numpy(faces.images), torch.from_numpy(faces.factors)
 
     def _row(self, position: int) -> int:
         epoch, place = divmod(position, len(self._faces))
@@ -69,7 +67,7 @@ class Supervision:
     def _order(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self._config.seed, epoch)).permutation(len(self._faces))
 
-    def _drawn(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _drawn(self, step: int) -> tuple[Tensor, Tensor]:
         people = np.arange(step * self.drawn, (step + 1) * self.drawn)
         drawn = render.draw(self._config.seed + DRAWN_WORLD, people, np.zeros_like(people), self._size)
-        return torch.from_numpy(drawn.images), torch.from_numpy(drawn.factors), torch.from_numpy(drawn.landmarks)
+        return torch.from_numpy(drawn.images), torch.from_numpy(drawn.factors)

@@ -27,6 +27,7 @@ from identity_masker.masking.losses import losses, r_squared
 from identity_masker.masking.masker import FactorBottleneckMasker
 from identity_masker.masking.networks import FactorReader, to_input
 from identity_masker.masking.supervision import Batch, Supervision
+from identity_masker.masking.views import PLACE, POSE
 from identity_masker.settings import settings
 
 VALIDATION_WORLD = 0x7A11
@@ -157,9 +158,12 @@ def step(state: TrainingState, plan: TrainingConfig, batch: Batch) -> dict[str, 
     for group in state.optimizer.param_groups:
         group["lr"] = plan.learning_rate * one_cycle(state.step / plan.steps, plan.warmup)
     state.network.train()
-    factors, landmarks = state.network(pictures)
-    parts = losses(factors, landmarks, batch)
-    total = parts["factors"] + plan.landmark_weight * parts["landmarks"]
+    near_place = batch.factors[:, PLACE] + plan.place_error * torch.randn(
+        len(pictures), len(PLACE), generator=generator
+    )
+    near_pose = batch.factors[:, POSE] + plan.pose_error * torch.randn(len(pictures), len(POSE), generator=generator)
+    parts = losses(state.network.taught(pictures, near_place, near_pose), batch.factors)
+    total = parts["total"]
     if not math.isfinite(total.item()):
         raise BadInputError(
             "the training diverged: the loss is not a finite number",
@@ -172,7 +176,7 @@ def step(state: TrainingState, plan: TrainingConfig, batch: Batch) -> dict[str, 
     state.optimizer.step()
     state.step += 1
     state.follow(plan.average)
-    return {"total": total.item(), **{name: part.item() for name, part in parts.items()}}
+    return {name: part.item() for name, part in parts.items()}
 
 
 def one_cycle(share: float, warmup: float) -> float:

@@ -42,15 +42,19 @@ def background(scene: Scene, grid: Grid) -> Tensor:
     return canvas.clamp_(0.0, 1.0)
 
 
+def cloth_top(x: Tensor) -> Tensor:
+    """Where the shoulders begin at x, in head units below the head's middle."""
+    wide = x.abs()
+    slope = (wide - 0.36).clamp(min=0.0)
+    return SHOULDERS_Y + 0.10 - (wide * 0.28).clamp(max=0.10) + slope * slope * 0.45
+
+
 def cloth_cover(x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
     """Cover of the shoulders, upright under the head; x and y in head units from its middle.
 
     The outline depends on nothing but the head's place and scale, so that it can be drawn again after masking.
     """
-    wide = x.abs()
-    slope = (wide - 0.36).clamp(min=0.0)
-    top = SHOULDERS_Y + 0.10 - (wide * 0.28).clamp(max=0.10) + slope * slope * 0.45
-    return cover((top - y) * 0.9, per_pixel)
+    return cover((cloth_top(x) - y) * 0.9, per_pixel)
 
 
 def cloth(scene: Scene, x: Tensor, y: Tensor, lit: Tensor) -> Tensor:

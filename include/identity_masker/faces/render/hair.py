@@ -35,7 +35,8 @@ def back_hair(person: Person, pose: Pose, x: Tensor, y: Tensor, per_pixel: Tenso
 
 
 def neck(person: Person, x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
-    half = person.neck_width + (y - 1.0).clamp(min=0.0) * (y - 1.0).clamp(min=0.0) * 1.2
+    flare = (y - 1.0).clamp(0.0, 0.45)
+    half = person.neck_width + flare * flare * 1.2
     return cover(torch.maximum(x.abs() - half, -y), per_pixel)
 
 
