@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,14 +36,16 @@ def join(uri: str, *parts: str) -> str:
 
 def exists(uri: str) -> bool:
     system, path = split(uri)
-    return bool(system.exists(path))
+    with _reaching(uri):
+        return bool(system.exists(path))
 
 
 def read_bytes(uri: str) -> bytes:
     """The content of `uri`. Raises `NotFoundError` when there is nothing there."""
     system, path = split(uri)
     try:
-        return cast(bytes, system.cat_file(path))
+        with _reaching(uri):
+            return cast(bytes, system.cat_file(path))
     except FileNotFoundError as error:
         raise NotFoundError("a stored file is missing", got=uri, fix="check the URI and MASKER_STORE_URI") from error
 
@@ -54,7 +58,8 @@ def write_bytes(uri: str, content: bytes) -> None:
     """
     system, path = split(uri)
     if not is_local(uri):
-        system.pipe_file(path, content)
+        with _reaching(uri):
+            system.pipe_file(path, content)
         return
     target = Path(path)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
@@ -74,7 +79,8 @@ def create_bytes(uri: str, content: bytes) -> bool:
     """Write `uri` only if nothing is there yet, in one step: of several writers exactly one gets True."""
     system, path = split(uri)
     if not is_local(uri):
-        return _create_object(system, path, content)
+        with _reaching(uri):
+            return _create_object(system, path, content)
     target = Path(path)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     write_bytes(str(partial), content)
@@ -106,10 +112,38 @@ def names(uri: str) -> list[str]:
     system, path = split(uri)
     system.invalidate_cache()
     try:
-        found = system.ls(path, detail=False)
+        with _reaching(uri):
+            found = system.ls(path, detail=False)
     except FileNotFoundError:
         return []
     return sorted(name for entry in found if not (name := entry.rstrip("/").rsplit("/", 1)[-1]).startswith("."))
+
+
+@contextlib.contextmanager
+def _reaching(uri: str) -> Iterator[None]:
+    """Failures of an object store in words; what does not exist stays a FileNotFoundError for the caller to name."""
+    if is_local(uri):
+        yield
+        return
+    # Imported by the file system of an s3:// URI; others fail with OSError alone.
+    from botocore.exceptions import BotoCoreError, NoCredentialsError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        if "specified bucket does not exist" not in str(error):
+            raise
+        raise NotFoundError("the bucket does not exist", got=uri, fix="make it, or set MASKER_STORE_URI") from error
+    except (PermissionError, NoCredentialsError) as error:
+        raise BadInputError(
+            "the store refuses access", got=f"{uri}: {error}", fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from error
+    except (OSError, BotoCoreError) as error:
+        raise TemporaryError(
+            "the store does not answer",
+            got=f"{uri}: {error}",
+            fix="check AWS_ENDPOINT_URL and the network, then run again",
+        ) from error
 
 
 def disk_error(error: OSError, target: Path) -> Exception:

@@ -14,6 +14,7 @@ from identity_masker.cli import step
 from identity_masker.settings import settings
 
 if TYPE_CHECKING:
+    from identity_masker.faces.data_repository import Places
     from identity_masker.faces.dataset_config import DatasetConfig
 
 FOLDER_CONFIG, DEFAULT_CONFIG = "folder", "rendered"
@@ -55,14 +56,13 @@ def ingest(config_name: str | None, source: Path | None, name: str | None, image
     Every input is accepted, quarantined with a reason, or a duplicate of an accepted one; nothing in the source
     is changed. The same source gives the same version again.
     """
-    from identity_masker.faces.ingest import Places, SourceRefusedError
+    from identity_masker.faces.ingest import SourceRefusedError
     from identity_masker.faces.ingest import ingest as run
 
     config = _config(config_name or (FOLDER_CONFIG if source else DEFAULT_CONFIG), name)
     config = config.reading(source=source, images=images)
-    places = Places(settings().home, settings().store)
     try:
-        result = run(config, places, settings().threads or len(os.sched_getaffinity(0)))
+        result = run(config, _places(), settings().threads or len(os.sched_getaffinity(0)))
     except SourceRefusedError as refused:
         if as_json:
             click.echo(refused.result.model_dump_json())
@@ -79,13 +79,13 @@ def validate(dataset: str, config_name: str | None, as_json: bool) -> None:
 
     Exits with 2 when a rule of severity `stop` is broken.
     """
-    from identity_masker.faces.snapshot import open_snapshot
+    from identity_masker.faces.snapshot import open_from
     from identity_masker.faces.validation import RulesBrokenError
     from identity_masker.faces.validation import validate as run
     from identity_masker.faces.versions import VersionStore
 
     versions = VersionStore(settings().store)
-    snapshot = open_snapshot(versions.newest(dataset), validated=False)
+    snapshot = open_from(versions.newest(dataset), _places(), validated=False)
     config = _config(config_name or snapshot.record.config["rules_from"] or snapshot.record.name, None)
     try:
         result = run(snapshot, config.rules, versions)
@@ -151,6 +151,12 @@ def _print_versions(rows: list[dict[str, object]]) -> None:
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     Console().print(table)
+
+
+def _places() -> Places:
+    from identity_masker.faces.data_repository import Places
+
+    return Places(settings().home, settings().store)
 
 
 def _config(config_name: str, name: str | None) -> DatasetConfig:

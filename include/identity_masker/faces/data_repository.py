@@ -14,6 +14,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -30,12 +31,20 @@ _REMOTE = "store"
 _LOCK_SECONDS = 600.0
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where data lie: the home folder of this machine, and the URI of the store that all machines share."""
+
+    home: Path
+    store: str
+
+
 class DataRepository:
     """The snapshots on this machine."""
 
-    def __init__(self, home: Path, store: str) -> None:
-        self.root = home / "data"
-        self._remote = artifacts.join(store, "dvc").removeprefix("file://")
+    def __init__(self, places: Places) -> None:
+        self.root = places.home / "data"
+        self._remote = artifacts.join(places.store, "dvc").removeprefix("file://")
 
     def folder(self, name: str, snapshot: str) -> Path:
         return self.root / name / snapshot

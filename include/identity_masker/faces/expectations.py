@@ -18,8 +18,12 @@ SITE = Path("gx/uncommitted/data_docs/local_site")
 """Where the Data Docs lie under the working folder."""
 
 
-def judge(tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule], folder: Path) -> list[Finding]:
+def judge(
+    tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule], folder: Path, run_name: str
+) -> list[Finding]:
     """Check `rules` on `tables`, in the order of the rules; `folder` receives the context and the Data Docs.
+
+    `run_name` is what the Data Docs call this run.
 
     Raises `BadInputError` for a rule on a column that its table does not have.
     """
@@ -29,7 +33,7 @@ def judge(tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule], folde
     for table, rows in tables.items():
         mine = {name: rule for name, rule in rules.items() if rule.table == table}
         if mine:
-            found |= _judge_table(context, table, rows, mine)
+            found |= _judge_table(context, table, rows, mine, run_name)
     return [found[name] for name in rules]
 
 
@@ -54,7 +58,9 @@ def _context(folder: Path) -> Any:
     return context
 
 
-def _judge_table(context: Any, table: Table, rows: pd.DataFrame, rules: Mapping[str, Rule]) -> dict[str, Finding]:
+def _judge_table(
+    context: Any, table: Table, rows: pd.DataFrame, rules: Mapping[str, Rule], run_name: str
+) -> dict[str, Finding]:
     import great_expectations as gx
 
     batch = (
@@ -76,9 +82,10 @@ def _judge_table(context: Any, table: Table, rows: pd.DataFrame, rules: Mapping[
             result_format=result_format | ({"unexpected_index_column_names": [key]} if key else {}),
         )
     )
-    (outcome,) = checkpoint.run(batch_parameters={"dataframe": rows}).run_results.values()
+    run = checkpoint.run(batch_parameters={"dataframe": rows}, run_id=gx.RunIdentifier(run_name=run_name))
+    (outcome,) = run.run_results.values()
     judged = {result.expectation_config.meta["rule"]: result for result in outcome.results}
-    return {name: _finding(name, rule, judged[name], key, len(rows)) for name, rule in rules.items()}
+    return {name: _finding(name, rule, judged[name], key, rows) for name, rule in rules.items()}
 
 
 def _expectation(name: str, rule: Rule) -> Any:
@@ -101,21 +108,21 @@ def _expectation(name: str, rule: Rule) -> Any:
     return gxe.ExpectColumnValuesToBeInSet(value_set=list(rule.one_of or ()), mostly=rule.mostly, **told)
 
 
-def _finding(name: str, rule: Rule, outcome: Any, key: str | None, rows: int) -> Finding:
+def _finding(name: str, rule: Rule, outcome: Any, key: str | None, rows: pd.DataFrame) -> Finding:
     if outcome.exception_info.get("raised_exception"):
         raise MaskerError("a rule could not be checked", got=f"{name}: {outcome.exception_info['exception_message']}")
     result = outcome.result
     failing = result.get("partial_unexpected_index_list") or []
     observed = result.get("observed_value")
-    if observed is None and rows == 1 and (values := result.get("partial_unexpected_list")):
-        observed = values[0]
+    if observed is None and len(rows) == 1:
+        observed = rows[rule.column].iloc[0]
     return Finding(
         rule=name,
         severity=rule.severity,
         table=rule.table,
         ok=bool(outcome.success),
         asks=rule.asks(),
-        checked=rows,
+        checked=len(rows),
         failed=int(result.get("unexpected_count") or 0),
         observed=None if observed is None else f"{observed:.4g}",
         examples=tuple(str(row[key]) for row in failing if key in row) if key else (),

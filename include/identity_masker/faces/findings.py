@@ -29,11 +29,14 @@ class Finding(BaseModel):
     why: str
     fix: str
 
+    def found(self) -> str:
+        """What was found, in words."""
+        return self.observed or f"{self.failed} of {self.checked} rows broke it"
+
     def text(self) -> str:
         """The finding in one line."""
-        found = f"found {self.observed}" if self.observed else f"{self.failed} of {self.checked} rows broke it"
         named = f", for example {', '.join(self.examples[:3])}" if self.examples else ""
-        return f"{self.rule}: expected {self.asks}, {found}{named}; {self.why}; to fix: {self.fix}"
+        return f"{self.rule}: expected {self.asks}, found {self.found()}{named}; {self.why}; to fix: {self.fix}"
 
 
 class Report(BaseModel):

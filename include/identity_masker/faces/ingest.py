@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError
-from identity_masker.faces.data_repository import DataRepository, stored_files
+from identity_masker.faces.data_repository import DataRepository, Places, stored_files
 from identity_masker.faces.dataset_config import DatasetConfig
 from identity_masker.faces.ledger import Ledger
 from identity_masker.faces.prepare import Prepared, Refused, prepare
@@ -67,14 +66,6 @@ class SourceRefusedError(BadInputError):
         )
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where an ingestion writes: the home of this machine, and the store's URI."""
-
-    home: Path
-    store: str
-
-
 def ingest(config: DatasetConfig, places: Places, workers: int) -> IngestResult:
     """Read the source of `config` and make a snapshot of it; the version is pending until it is validated.
 
@@ -88,7 +79,7 @@ def ingest(config: DatasetConfig, places: Places, workers: int) -> IngestResult:
     if known is not None:
         log.info("source_unchanged", version=known.version)
         return _result(known.counts, known.account_uri, started, record=known)
-    repository = DataRepository(places.home, places.store)
+    repository = DataRepository(places)
     try:
         with repository.staging() as staged:
             return _ingest_into(staged, config, repository, versions, workers, started)
@@ -111,7 +102,7 @@ def _ingest_into(
         counts = _counts(ledger, people=len(writer.people()))
         raise SourceRefusedError(_result(counts, account, started, name=config.name), got=_found(counts, config))
     history = versions.records(config.name)
-    written = writer.finish(_moved_before(history, config))
+    written = writer.finish(_placed_before(history, config))
     ledger.balance(written.images)
     counts = _counts(ledger, written.people, written.split_images, written.split_people)
     record = next((known for known in reversed(history) if known.snapshot == written.snapshot), None)
@@ -128,7 +119,7 @@ def _ingest_into(
             fingerprint=config.reader.fingerprint(),
             config=config.model_dump(mode="json"),
             counts=counts,
-            moved=written.moved,
+            placed=written.placed,
             dvc=tracked,
             files=files,
             account_uri=account,
@@ -211,14 +202,14 @@ def _result(
     )
 
 
-def _moved_before(history: list[VersionRecord], config: DatasetConfig) -> dict[str, str]:
-    """Whom earlier versions, dealt by the same rule, put elsewhere than their hash says; the first word counts."""
+def _placed_before(history: list[VersionRecord], config: DatasetConfig) -> dict[str, str]:
+    """Where earlier versions, dealt by the same rule, put people; the first word counts."""
     rule = config.splits.model_dump(mode="json")
-    moved: dict[str, str] = {}
+    placed: dict[str, str] = {}
     for record in history:
         if record.config["splits"] == rule:
-            moved = {**record.moved, **moved}
-    return moved
+            placed = {**record.placed, **placed}
+    return placed
 
 
 def _unchanged(config: DatasetConfig, versions: VersionStore) -> VersionRecord | None:

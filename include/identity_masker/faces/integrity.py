@@ -48,7 +48,9 @@ def schema(images: pd.DataFrame) -> Finding:
     except SchemaErrors as errors:
         cases = errors.failure_cases
         failed = int(cases["index"].nunique(dropna=True)) or len(cases)
-        broken = [f"{column}: {check}" for column, check in cases.groupby(["column", "check"]).groups]
+        # What concerns a whole table has no column; then the case names what is missing or too much.
+        where = cases["column"].fillna(cases["failure_case"].astype(str))
+        broken = sorted(set(where + ": " + cases["check"].astype(str)))
     return Finding(
         rule="schema",
         severity="stop",

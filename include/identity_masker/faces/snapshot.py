@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError, ConflictError
-from identity_masker.faces.data_repository import DataRepository
+from identity_masker.faces.data_repository import DataRepository, Places
 from identity_masker.faces.face_set import FACTORS, LANDMARKS, FaceSet
 from identity_masker.faces.normalise import resized
 from identity_masker.faces.schema import (
@@ -122,15 +122,20 @@ class Snapshot:
         return pq.read_table(pa.BufferReader(content))
 
 
-def open_snapshot(version: str, *, validated: bool = True) -> Snapshot:
-    """Open `NAME-1.2.0`, `NAME-latest`, `1.2.0` or `latest`, fetching its data from the store when needed.
+def open_snapshot(version: str) -> Snapshot:
+    """Open a validated version, `NAME-1.2.0` or `NAME-latest`; without `NAME-` of the dataset `rendered`.
 
-    With `validated`, a version that is not validated or that failed is refused, so that nothing downstream sees
-    bad data. Raises `NotFoundError` for an unknown version, `ConflictError` for one that may not be used,
-    `TemporaryError` when the store does not answer.
+    Its data are fetched from the store where they are not on this machine. A version that is not validated, or
+    that failed, is refused, so that nothing downstream sees bad data. Raises `NotFoundError` for an unknown
+    version, `ConflictError` for one that may not be used, `TemporaryError` when the store does not answer.
     """
     config = settings()
-    store = VersionStore(config.store)
+    return open_from(version, Places(config.home, config.store))
+
+
+def open_from(version: str, places: Places, *, validated: bool = True) -> Snapshot:
+    """As `open_snapshot`, from the given places, and of any state unless it must be `validated`."""
+    store = VersionStore(places.store)
     record = store.record(version)
     if validated:
         _check_state(record, store)
@@ -141,7 +146,7 @@ def open_snapshot(version: str, *, validated: bool = True) -> Snapshot:
             allowed=f"schema {SCHEMA_VERSION}",
             fix="ingest the source again",
         )
-    return Snapshot(record, DataRepository(config.home, config.store).fetch(record))
+    return Snapshot(record, DataRepository(places).fetch(record))
 
 
 def _check_state(record: VersionRecord, store: VersionStore) -> None:

@@ -44,7 +44,7 @@ class Written(BaseModel):
     people: int
     split_images: dict[str, int]
     split_people: dict[str, int]
-    moved: dict[str, str]
+    placed: dict[str, str]
 
 
 class SnapshotWriter:
@@ -72,11 +72,11 @@ class SnapshotWriter:
     def people(self) -> set[str]:
         return {row["identity"] for row in self._rows}
 
-    def finish(self, moved_before: Mapping[str, str]) -> Written:
+    def finish(self, placed_before: Mapping[str, str]) -> Written:
         """Deal the people to splits and write the tables; at least one face must have been added."""
         self._shards.close()
         self._describe()
-        dealt = deal(self.people(), self._config.splits, moved_before)
+        dealt = deal(self.people(), self._config.splits, placed_before)
         for row in self._rows:
             row["split"] = dealt.splits[row["identity"]]
         manifest = pa.Table.from_pylist(self._rows, MANIFEST_COLUMNS).sort_by("name")
@@ -92,7 +92,7 @@ class SnapshotWriter:
             people=len(dealt.splits),
             split_images={name: images[name] for name in SPLITS},
             split_people={name: people[name] for name in SPLITS},
-            moved=dealt.moved,
+            placed=dealt.placed,
         )
 
     def _describe(self) -> None:

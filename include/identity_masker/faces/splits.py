@@ -1,8 +1,8 @@
 """Which people train, validate, attack and test: by person, so that nobody is on two sides.
 
 A person's place follows from a hash of the identity alone, so it does not move when data are added. Where
-a small dataset leaves a split without people, people are moved into it; the moves are recorded with the
-version and kept by every later version.
+a small dataset leaves a split without people, people are moved into it. Places are recorded with the version,
+and a later version never moves a person whom an earlier one placed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ FEWEST = {"train": 2, "test": 2, "attacker": 2, "validation": 1}
 """People a split needs before anything can be learnt or measured on it, the most needed split first."""
 
 _HASH_RANGE = 2**64
+_SMALL = 1000
 
 
 class SplitConfig(BaseModel):
@@ -43,10 +44,10 @@ class SplitConfig(BaseModel):
 
 
 class Dealt(NamedTuple):
-    """identity → split, and the part of it that does not follow from the hash."""
+    """identity → split, and the part of it that later versions need to know in order to keep it."""
 
     splits: dict[str, str]
-    moved: dict[str, str]
+    placed: dict[str, str]
 
 
 def natural(identity: str, config: SplitConfig) -> str:
@@ -59,28 +60,33 @@ def natural(identity: str, config: SplitConfig) -> str:
     return SPLITS[-1]
 
 
-def deal(identities: Iterable[str], config: SplitConfig, moved_before: Mapping[str, str]) -> Dealt:
-    """A split for each of `identities`; with 7 people or more, every split has its `FEWEST`."""
+def deal(identities: Iterable[str], config: SplitConfig, placed_before: Mapping[str, str]) -> Dealt:
+    """A split for each of `identities`.
+
+    With 7 people or more that no version has placed before, every split has its `FEWEST`.
+    """
     people = sorted(set(identities))
-    splits = {person: moved_before.get(person) or natural(person, config) for person in people}
+    splits = {person: placed_before.get(person) or natural(person, config) for person in people}
+    movable = {person for person in people if person not in placed_before}
     for round_of in (1, 2):
         fewest = {name: min(round_of, wanted) for name, wanted in FEWEST.items()}
         for name in fewest:
-            _fill(name, splits, fewest, config)
-    moved = {person: split for person, split in splits.items() if split != natural(person, config)}
-    return Dealt(splits, moved)
+            _fill(name, splits, fewest, movable, config)
+    # In a large crowd nobody needs to be moved, so the hash alone tells.
+    placed = {p: split for p, split in splits.items() if len(people) <= _SMALL or split != natural(p, config)}
+    return Dealt(splits, placed)
 
 
-def _fill(name: str, splits: dict[str, str], fewest: Mapping[str, int], config: SplitConfig) -> None:
+def _fill(name: str, splits: dict[str, str], fewest: Mapping[str, int], movable: set[str], config: SplitConfig) -> None:
     """Move people into `name` until it has its fewest, from splits that have more than theirs."""
     shares = config.shares()
     while (sizes := Counter(splits.values()))[name] < fewest[name]:
-        givers = [giver for giver in SPLITS if sizes[giver] > fewest[giver]]
+        givers = {splits[person] for person in movable if sizes[splits[person]] > fewest[splits[person]]}
         if not givers:
             return
-        fullest = max(givers, key=lambda giver: sizes[giver] / shares[giver])
-        person = max((p for p, split in splits.items() if split == fullest), key=lambda p: _point(p, config.salt))
-        splits[person] = name
+        fullest = max(sorted(givers), key=lambda giver: sizes[giver] / shares[giver])
+        given = max((p for p in movable if splits[p] == fullest), key=lambda p: _point(p, config.salt))
+        splits[given] = name
 
 
 def _point(identity: str, salt: str) -> float:

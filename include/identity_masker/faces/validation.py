@@ -14,6 +14,7 @@ from identity_masker import artifacts
 from identity_masker.errors import BadInputError
 from identity_masker.faces import expectations, integrity
 from identity_masker.faces.findings import Finding, Report
+from identity_masker.faces.report_page import page
 from identity_masker.faces.rules import Rule, Table
 from identity_masker.faces.snapshot import Snapshot
 from identity_masker.faces.tables import image_table, ingestion_table, people_table
@@ -63,8 +64,9 @@ def validate(snapshot: Snapshot, rules: dict[str, Rule], versions: VersionStore)
     docs_uri = versions.uri(record.name, "reports", record.semver)
     with tempfile.TemporaryDirectory() as folder:
         findings = _findings(snapshot, rules, Path(folder))
-        _store_site(Path(folder) / expectations.SITE, docs_uri)
+        _store_site(Path(folder) / expectations.SITE, artifacts.join(docs_uri, "data_docs"))
     report = _report(snapshot, rules, findings, artifacts.join(docs_uri, "index.html"))
+    artifacts.write_bytes(report.docs_uri, page(report, record).encode())
     versions.set_validation(record.name, record.semver, report.model_dump(mode="json"))
     result = ValidateResult(
         version=record.version,
@@ -89,7 +91,11 @@ def _findings(snapshot: Snapshot, rules: dict[str, Rule], folder: Path) -> list[
         "people": people_table(snapshot.manifest),
         "ingestion": ingestion_table(snapshot.record.counts),
     }
-    return [integrity.pixels(snapshot), integrity.schema(images), *expectations.judge(tables, rules, folder)]
+    return [
+        integrity.pixels(snapshot),
+        integrity.schema(images),
+        *expectations.judge(tables, rules, folder, snapshot.version),
+    ]
 
 
 def _report(snapshot: Snapshot, rules: dict[str, Rule], findings: list[Finding], docs_uri: str) -> Report:

@@ -84,7 +84,7 @@ class SnapshotFacts(BaseModel):
     fingerprint: str | None
     config: dict[str, Any]
     counts: Counts
-    moved: dict[str, str]
+    placed: dict[str, str]
     dvc: Tracked
     files: dict[str, StoredFile]
     account_uri: str

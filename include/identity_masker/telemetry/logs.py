@@ -42,7 +42,17 @@ def configure(*, level: str, correlation_id: str, stream: IO[str], json_lines: b
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("great_expectations", "httpx", "httpcore", "urllib3", "botocore", "alembic", "matplotlib", "dvc"):
+    for noisy in (
+        "great_expectations",
+        "httpx",
+        "httpcore",
+        "urllib3",
+        "botocore",
+        "aiobotocore",
+        "alembic",
+        "matplotlib",
+        "dvc",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.faces.dataset_config import load_config, parse_config
+from identity_masker.faces.readers import FolderReader, RenderedReader
+from identity_masker.settings import PROJECT
+
+CONFIG = PROJECT / "include" / "config"
+
+
+def test_the_shipped_configurations_are_valid() -> None:
+    names = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml"))
+    assert {"folder", "rendered"} <= set(names)
+    for name in names:
+        config = load_config(name, CONFIG)
+        assert config.name == name
+        assert any(rule.severity == "stop" for rule in config.rules.values())
+
+
+def test_an_unknown_configuration_names_the_known_ones() -> None:
+    with pytest.raises(NotFoundError, match=r"got nonsense; expected one of \['folder', 'rendered'\]"):
+        load_config("nonsense", CONFIG)
+
+
+@pytest.mark.parametrize("name", ["../datasets/folder", "", "folder.yaml"])
+def test_a_configuration_name_is_not_a_path(name: str) -> None:
+    with pytest.raises(NotFoundError):
+        load_config(name, CONFIG)
+
+
+def test_wrong_fields_are_all_named() -> None:
+    text = (
+        "name: x\nreader: {kind: folder, colour: red}\nsize: 1\nrules: {r: {column: a, severity: no, why: w, fix: f}}"
+    )
+    with pytest.raises(BadInputError) as caught:
+        parse_config(text, "here.yaml")
+    for field in ("here.yaml", "reader.folder.colour", "size", "rules.r.severity"):
+        assert field in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["name: [", "just text", ""])
+def test_text_that_is_no_configuration_is_refused(text: str) -> None:
+    with pytest.raises(BadInputError, match=r"here\.yaml"):
+        parse_config(text, "here.yaml")
+
+
+def test_a_source_replaces_the_folder(tmp_path: Path) -> None:
+    config = load_config("folder", CONFIG).reading(source=tmp_path, images=5)
+    assert config.reader == FolderReader(path=tmp_path, images=5)
+
+
+def test_a_source_for_the_renderer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="does not read a folder"):
+        load_config("rendered", CONFIG).reading(source=tmp_path, images=None)
+
+
+def test_fewer_images_come_from_fewer_people() -> None:
+    reader = load_config("rendered", CONFIG).reading(source=None, images=680).reader
+    assert isinstance(reader, RenderedReader)
+    assert (reader.images, reader.people) == (680, 40)
+
+
+def test_a_renamed_dataset_keeps_its_rules() -> None:
+    config = load_config("folder", CONFIG)
+    named = config.named("staff")
+    assert (named.name, named.rules_from, named.rules) == ("staff", "folder", config.rules)
+    with pytest.raises(BadInputError, match="not a dataset name"):
+        config.named("Staff Photos")
