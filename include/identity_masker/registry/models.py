@@ -125,7 +125,11 @@ def resolve(reference: str) -> ModelVersion:
 
 
 def _by_alias(alias: str) -> ModelVersion | None:
-    return next((version for version in versions() if alias in version.aliases), None)
+    with calls() as mlflow:
+        # The versions that a search gives come without their aliases; the model has them all.
+        found = mlflow.search_registered_models(f"name = '{MODEL}'")
+    number = found[0].aliases.get(alias) if found else None
+    return None if number is None else get(str(number))
 
 
 def set_champion(version: str, previous: str | None) -> None:
