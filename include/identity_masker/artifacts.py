@@ -71,7 +71,9 @@ def write_bytes(uri: str, content: bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        # The path may lead through a file; then there is nothing to remove.
+        with contextlib.suppress(NotADirectoryError):
+            partial.unlink(missing_ok=True)
         raise disk_error(error, target) from error
 
 
@@ -150,7 +152,7 @@ def disk_error(error: OSError, target: Path) -> Exception:
     """`error` in words: a full disk is temporary, a forbidden or unusable path is bad input."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TemporaryError("no space left on the disk", got=f"writing {target}", fix="free space, then run again")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         return BadInputError("the path cannot be written", got=f"{target}: {error.strerror}", fix="choose another path")
     return error
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,19 @@ def test_folder_hash_depends_on_names_and_contents(tmp_path: Path) -> None:
 
 def test_join_keeps_the_scheme() -> None:
     assert artifacts.join("s3://bucket/root/", "/a/", "b") == "s3://bucket/root/a/b"
+
+
+def test_of_many_writers_one_creates_the_file(tmp_path: Path) -> None:
+    uri = f"file://{tmp_path}/deep/once"
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: artifacts.create_bytes(uri, str(n).encode()), range(32)))
+    assert won.count(True) == 1
+    assert artifacts.read_bytes(uri) == str(won.index(True)).encode()
+    assert artifacts.names(f"file://{tmp_path}/deep") == ["once"]
+
+
+def test_names_are_listed_without_hidden_ones(tmp_path: Path) -> None:
+    assert artifacts.names(f"{tmp_path}/nothing") == []
+    for name in ("b", "a/deep", ".hidden"):
+        artifacts.write_bytes(f"{tmp_path}/{name}", b"x")
+    assert artifacts.names(str(tmp_path)) == ["a", "b"]

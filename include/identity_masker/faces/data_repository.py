@@ -113,31 +113,33 @@ class DataRepository:
         from dvc.repo import Repo
 
         _quiet()
-        if not (self.root / ".dvc" / "config").exists():
-            shutil.rmtree(self.root / ".dvc", ignore_errors=True)
-            Repo.init(str(self.root), no_scm=True).close()
-        # A repository reads its configuration when it is opened.
-        with contextlib.closing(Repo(str(self.root))) as repository:
-            self._configure(repository)
+        self._configure()
         # DVC resolves targets against the working directory.
         with contextlib.closing(Repo(str(self.root))) as repository, contextlib.chdir(self.root):
             yield repository
 
-    def _configure(self, repository: Repo) -> None:
+    def _configure(self) -> None:
+        """Make this a DVC repository that keeps all its state in itself: in a pod nothing else may be writable."""
+        from dvc.config import Config
+
+        folder = self.root / ".dvc"
+        folder.mkdir(exist_ok=True)
         wanted = {
             "core": {
+                "no_scm": True,
                 "analytics": False,
                 "check_update": False,
                 "remote": _REMOTE,
-                "site_cache_dir": str(self.root / ".dvc" / "tmp" / "site"),
+                "site_cache_dir": str(folder / "tmp" / "site"),
             },
             # Snapshots are never written to again, so a second copy in DVC's cache would only cost room.
             "cache": {"type": ["hardlink", "copy"]},
             "remote": {_REMOTE: {"url": self._remote}},
         }
-        with repository.config.edit("repo") as config:
+        opened = Config(str(folder)) if (folder / "config").exists() else Config.init(str(folder))
+        with opened.edit("repo") as config:
             for section, values in wanted.items():
-                config[section].update(values)
+                config.setdefault(section, {}).update(values)
 
 
 def _quiet() -> None:
