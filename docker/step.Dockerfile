@@ -30,6 +30,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp masker
 # Pods mount a writable /tmp over a read-only root.
 ENV MASKER_CONFIG_DIR=/opt/masker/config \
     MASKER_HOME=/tmp/masker \
+    DVC_SITE_CACHE_DIR=/tmp/dvc \
     HOME=/tmp
 USER 10001:10001
 ENTRYPOINT ["masker"]

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator  # noqa: TID253 - plugins/.airflowignore
+from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException
 from kubernetes.client import ApiException  # noqa: TID253
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from masker_step import MaskerStep
 
 TRY_KEY = "masker_try_number"
+CLUSTER_OPTIONS = ("in_cluster", "kube_config", "kube_config_path")
 ACTIVE = {"Pending", "Running"}
 
 
@@ -74,6 +76,12 @@ class PodFloor(KubernetesPodOperator):
 
     def kill(self) -> None:
         self.on_kill()
+
+    def convert_config_file_to_dict(self) -> None:
+        # The parent sends the file named by KUBECONFIG to the triggerer, which refuses it beside the connection's own.
+        extra = Connection.get(self.kubernetes_conn_id or "").extra_dejson
+        if not any(extra.get(option) for option in CLUSTER_OPTIONS):
+            super().convert_config_file_to_dict()  # type: ignore[no-untyped-call]
 
     def invoke_defer_method(self, last_log_time: Any = None, context: Context | None = None) -> None:
         # The pod may be an earlier try's; by the time it has ended it may be gone, and its labels with it.

@@ -19,7 +19,9 @@ from identity_masker.stack.home import Home
 
 SIDECAR_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+DAGS = ("cluster_probe", "ingest_faces", "train_masker", "deploy_masker")
 FINAL = {"success", "failed"}
+SECRET, MODELS = "masker-secrets", "masker-models"
 # So that a killed scheduler and its tasks are noticed within a test's patience.
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -60,10 +62,11 @@ class Airflow:
         for service in self._services.values():
             service.start()
         wait_for("a healthy Airflow", self._healthy, within=180)
-        wait_for("the DAGs", lambda: self.api.has_dag("cluster_probe") and self.api.has_dag("train_masker"), within=90)
+        wait_for("the DAGs", lambda: all(map(self.api.has_dag, DAGS)), within=90)
 
     def stop(self) -> None:
         processes.stop(*self._services.values())
+        self.api.close()
 
     def kill(self, name: str) -> None:
         """SIGKILL a component with all it started."""
@@ -94,6 +97,12 @@ class Airflow:
     def tries(self, run: Run, task: str) -> int:
         return next(found.try_number for found in self.api.tasks(run) if found.name == task)
 
+    def failures(self, run: Run) -> str:
+        """The logs of the tasks of `run` that failed."""
+        return "\n".join(
+            self.log(run, task)[-3000:] for task, state in self.task_states(run).items() if state == "failed"
+        )
+
     def log(self, run: Run, task: str) -> str:
         """The log files of all tries of a task, with the errors' texts, which the API keeps apart."""
         folder = self.home.airflow / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" / f"task_id={task}"
@@ -105,10 +114,12 @@ def pods_config(folder: Path, image: str, **changes: Any) -> None:
     shipped = yaml.safe_load((PROJECT / "include" / "config" / "pods.yaml").read_text())
     shipped |= {"image": image, "image_pull_policy": "Never", "poll_interval_s": 1, "logging_interval_s": 5}
     shipped |= {"on_finish": "keep_pod", "startup_timeout_s": 120, "grace_s": 5, **changes}
-    shipped["environment"]["secrets"] = ["masker-store"]
+    shipped["environment"]["secrets"] = [SECRET]
+    models = {"name": "models", "mount_path": "/opt/masker/config/models", "config_map": MODELS}
     for hardware in shipped["classes"].values():
         hardware["requests"] = {"cpu": "100m", "memory": "256Mi"}
         hardware["limits"] |= {"cpu": "2", "memory": "3Gi"}
+        hardware["volumes"].append(models)
         hardware["environment"] |= {"MASKER_THREADS": "2", "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
     tight = {**shipped["classes"]["cpu"], "requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}
     shipped["classes"]["tight"] = tight

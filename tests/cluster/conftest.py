@@ -14,10 +14,11 @@ from pathlib import Path
 
 import boto3
 import pytest
-from tests.cluster import processes
-from tests.cluster.airflow import Airflow, connection, pods_config
+import yaml
+from tests.cluster.airflow import MODELS, SECRET, Airflow, connection, pods_config
 from tests.cluster.kube import Namespace, gpu_node, namespace
-from tests.cluster.processes import BIN, Service, accepts, free_port, wait_for
+from tests.cluster.processes import BIN, Service, accepts, free_port, running, wait_for
+from tests.integration.postgres import postgres
 
 from identity_masker.settings import PROJECT, Settings
 
@@ -25,6 +26,10 @@ IMAGE = os.environ.get("STEP_IMAGE", "localhost/masker-step:ci")
 HOST = os.environ.get("HOST_ADDRESS", "10.200.0.1")
 ANY = "0.0.0.0"  # noqa: S104 - pods have to reach the services
 BUCKET = "masker"
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+PARTS = ("fleet", "gateway")
+FORWARDED = {"MASKER_STORE_URI", "MASKER_MLFLOW_URI"}
+MODEL_FILES = Path(__file__).with_name("models.yaml")
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -57,11 +62,8 @@ def variables(home: Path) -> Iterator[dict[str, str]]:
     """What steps and Airflow have to know of the services, which run as long as the tests do."""
     store, tracking = free_port(), free_port()
     moto = Service("moto", [str(BIN / "moto_server"), "-H", ANY, "-p", str(store)], home / "moto.log", os.environ)
-    mlflow = Service("mlflow", mlflow_command(home, tracking), home / "mlflow.log", {**os.environ, **quiet()})
-    running = [moto, mlflow]
-    for service in running:
-        service.start()
-    try:
+    mlflow = Service("mlflow", mlflow_command(home, tracking), home / "mlflow.log", {**os.environ, **QUIET})
+    with postgres(HOST) as database, running(moto, mlflow):
         wait_for("the S3 store", lambda: accepts(HOST, store), within=60)
         wait_for("MLflow", lambda: accepts(HOST, tracking), within=120)
         given = {
@@ -69,11 +71,11 @@ def variables(home: Path) -> Iterator[dict[str, str]]:
             "AWS_ENDPOINT_URL": f"http://{HOST}:{store}",
             "MASKER_STORE_URI": f"s3://{BUCKET}/store",
             "MASKER_MLFLOW_URI": f"http://{HOST}:{tracking}",
+            "MASKER_CONTROL_DB": database.replace("postgresql://", "postgresql+psycopg://"),
+            "MASKER_MASK_KEY": "of-these-tests",
         }
-        boto3.client("s3", endpoint_url=given["AWS_ENDPOINT_URL"], **boto_keys()).create_bucket(Bucket=BUCKET)
+        bucket_in(given["AWS_ENDPOINT_URL"])
         yield given
-    finally:
-        processes.stop(*running)
 
 
 def mlflow_command(home: Path, port: int) -> list[str]:
@@ -81,20 +83,25 @@ def mlflow_command(home: Path, port: int) -> list[str]:
     return [str(BIN / "mlflow"), "server", "--host", ANY, "--port", str(port), "--workers", "1", *backend]
 
 
-def quiet() -> dict[str, str]:
-    return {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-
-
-def boto_keys() -> dict[str, str]:
-    return {
-        "aws_access_key_id": KEYS["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": KEYS["AWS_SECRET_ACCESS_KEY"],
-        "region_name": KEYS["AWS_DEFAULT_REGION"],
-    }
+def bucket_in(endpoint: str) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        region_name=KEYS["AWS_DEFAULT_REGION"],
+    )
+    client.create_bucket(Bucket=BUCKET)
+    client.close()
 
 
 @pytest.fixture(scope="session")
-def world(home: Path, variables: dict[str, str]) -> Iterator[World]:
+def gateway_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def world(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[World]:
     """A running Airflow whose heavy steps go to a namespace of the cluster."""
     config_dir = home / "config"
     shutil.copytree(PROJECT / "include" / "config", config_dir)
@@ -104,15 +111,32 @@ def world(home: Path, variables: dict[str, str]) -> Iterator[World]:
         config_dir=config_dir,
         store_uri=variables["MASKER_STORE_URI"],
         mlflow_uri=variables["MASKER_MLFLOW_URI"],
+        control_db=variables["MASKER_CONTROL_DB"],
         airflow_port=free_port(),
         airflow_log_port=free_port(),
     )
     with namespace() as made, gpu_node():
-        made.secret("masker-store", {name: value for name, value in variables.items() if name.startswith("AWS_")})
-        kubernetes = {"AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home))}
-        airflow = Airflow(config, {**variables, **kubernetes, "AIRFLOW_VAR_MASKER_MODEL": "masker-tiny"})
+        made.secret(SECRET, {name: value for name, value in variables.items() if name not in FORWARDED})
+        made.config_map(MODELS, yaml.safe_load(MODEL_FILES.read_text()))
+        own = {
+            "AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home)),
+            "AIRFLOW_CONN_MASKER_GATEWAY": f"http://{HOST}:{gateway_port}",
+            "AIRFLOW_VAR_MASKER_MODEL": "quick",
+        }
+        airflow = Airflow(config, {**variables, **own})
         try:
             airflow.start()
             yield World(airflow, made, config_dir, variables)
         finally:
             airflow.stop()
+
+
+@pytest.fixture(scope="session")
+def serving(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[str]:
+    """A fleet and a gateway on this machine; the address of the masking API."""
+    settings = {"MASKER_HOME": str(home / "serving"), "MASKER_HOST": HOST, "MASKER_SERVER_PORT": str(free_port())}
+    environment = {**os.environ, **QUIET, **variables, **settings, "MASKER_GATEWAY_PORT": str(gateway_port)}
+    services = [Service(name, [str(BIN / "masker"), name], home / f"{name}.log", environment) for name in PARTS]
+    with running(*services):
+        wait_for("the gateway", lambda: accepts(HOST, gateway_port), within=60)
+        yield f"http://{HOST}:{gateway_port}"

@@ -43,6 +43,12 @@ class Namespace:
     def secret(self, name: str, values: dict[str, str]) -> None:
         self.kubectl("create", "secret", "generic", name, *(f"--from-literal={k}={v}" for k, v in values.items()))
 
+    def config_map(self, name: str, files: dict[str, Any]) -> None:
+        """A ConfigMap of YAML files by name."""
+        content = {file: yaml.safe_dump(document) for file, document in files.items()}
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": content}
+        self.kubectl("apply", "-f", "-", document=manifest)
+
     def kubeconfig(self, folder: Path) -> Path:
         """A kubeconfig with the rights of docker/kubernetes/airflow-rbac.yaml in this namespace, and no others."""
         self.kubectl("apply", "-f", str(RBAC))

@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -66,6 +66,17 @@ def stop(*services: Service) -> None:
         service.terminate()
     for service in services:
         service.wait(20)
+
+
+@contextmanager
+def running(*services: Service) -> Iterator[None]:
+    """All `services` run inside the block."""
+    for service in services:
+        service.start()
+    try:
+        yield
+    finally:
+        stop(*services)
 
 
 def _session(leader: int) -> list[int]:

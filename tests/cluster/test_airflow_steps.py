@@ -26,6 +26,7 @@ def pod_of(world: World, task: str) -> dict[str, Any]:
 def test_result_comes_back_through_xcom(world: World, probe: Run) -> None:
     assert world.airflow.task_states(probe)["succeeds"] == "success"
     assert world.airflow.api.xcom(probe, "succeeds") == {"versions": []}
+    assert "error event" not in world.airflow.log(probe, "succeeds"), "the triggerer could not watch the pod"
 
 
 def test_bad_input_is_not_retried_and_says_why(world: World, probe: Run) -> None:
@@ -43,6 +44,7 @@ def test_step_that_takes_too_much_memory_says_so(world: World, probe: Run) -> No
 
 def test_step_that_hangs_is_stopped_with_its_pod(world: World, probe: Run) -> None:
     assert world.airflow.task_states(probe)["hangs"] == "failed"
+    assert "execution_timeout deadline" in world.airflow.log(probe, "hangs")
     assert world.namespace.pods(dag_id="cluster_probe", task_id="hangs") == []
 
 

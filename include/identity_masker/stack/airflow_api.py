@@ -40,6 +40,9 @@ class AirflowApi:
         self._login = {"username": username, "password": password}
         self._token = ""
 
+    def close(self) -> None:
+        self._http.close()
+
     def healthy(self) -> dict[str, str]:
         """Component → status as Airflow's monitor reports it; empty while the API does not answer."""
         try:

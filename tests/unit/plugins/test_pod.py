@@ -265,5 +265,20 @@ def test_stored_failure_is_no_result() -> None:
         resume(ended(0, None))
 
 
+@pytest.mark.parametrize(
+    ("extra", "sent"), [({}, {"clusters": []}), ({"kube_config_path": "/k"}, None), ({"in_cluster": True}, None)]
+)
+def test_triggerer_gets_the_workers_kubeconfig_only_when_the_connection_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extra: dict[str, Any], sent: dict[str, Any] | None
+) -> None:
+    (tmp_path / "kubeconfig").write_text("clusters: []")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    connection = json.dumps({"conn_type": "kubernetes", "extra": extra})
+    monkeypatch.setenv(f"AIRFLOW_CONN_{KUBERNETES_CONNECTION.upper()}", connection)
+    pod = floor()
+    pod.convert_config_file_to_dict()
+    assert pod._config_dict == sent
+
+
 def test_kill_before_there_is_a_pod_does_nothing() -> None:
     floor().kill()
