@@ -49,7 +49,7 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task(**LIGHT)
+    @task(multiple_outputs=True, **LIGHT)
     def plan(*, params, triggering_asset_events, dag_run):
         """Settle what is trained on what, once for all attempts of this run."""
         event = last_event(triggering_asset_events, FACE_DATASET)

@@ -53,7 +53,8 @@ class MaskerStep(BaseOperator):
         hardware: str = "cpu",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # One XCom a field too: a later task asks for `step.output["version"]`.
+        super().__init__(multiple_outputs=True, **kwargs)
         if self.execution_timeout is None:
             raise ValueError(f"the step {self.task_id} has no execution_timeout: it could hang for ever")
         self.command = command
