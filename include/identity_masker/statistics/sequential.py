@@ -34,6 +34,7 @@ __all__ = [
 # An error this small is never spent on purpose; its boundary is infinite.
 NOTHING = 1e-300
 LARGEST_ALPHA = 0.9999
+REACH_Z = 40.0
 
 
 def information_fractions(information: ArrayLike, planned: float | None = None) -> Floats:
@@ -57,17 +58,20 @@ def spending_boundaries(
     two_sided: bool = True,
     *,
     planned: float | None = None,
+    spending_time: ArrayLike | None = None,
 ) -> Floats:
     """z boundaries, one a look, that spend `alpha` as the information comes in.
 
     Looks may be unequally spaced and need not be known in advance: the boundary of a look depends on the looks up
     to it. Two-sided tests are symmetric and spend alpha/2 on each side, each by its own spending function. A look
     at which (nearly) nothing is spent has an infinite boundary. Beyond the planned information all of alpha is spent.
+    `spending_time` (fractions, one a look) spends by another clock than the information, such as the calendar: the
+    information, in any unit, then only says how the looks are correlated.
     Exact to about 1e-9; source: Lan & DeMets, Biometrika 70 (1983), with the recursion of `crossing`.
     """
     times = information_fractions(information, planned)
     side = probability(alpha, "alpha") / 2.0 if two_sided else probability(alpha, "alpha")
-    to_spend = np.diff(spent(times, side, spending), prepend=0.0)
+    to_spend = np.diff(spent(_clock(times, spending_time), side, spending), prepend=0.0)
     density = Density.at_start()
     bounds = np.full(times.size, np.inf)
     for look, time in enumerate(times):
@@ -86,6 +90,7 @@ def sequential_p_value(
     two_sided: bool = True,
     *,
     planned: float | None = None,
+    spending_time: ArrayLike | None = None,
 ) -> float:
     """p-value after the looks so far, valid however many of the scheduled looks were taken.
 
@@ -96,10 +101,11 @@ def sequential_p_value(
     times = information_fractions(information, planned)
     if scores.size != times.size:
         raise BadInputError("z and information differ in length", got=f"{scores.size} and {times.size}")
-    values = np.abs(scores) if two_sided else scores
+    values, clock = np.abs(scores) if two_sided else scores, _clock(times, spending_time)
 
     def excess(log_alpha: float) -> float:
-        bounds = spending_boundaries(times, math.exp(log_alpha), spending, two_sided, planned=1.0)
+        alpha = math.exp(log_alpha)
+        bounds = spending_boundaries(times, alpha, spending, two_sided, planned=1.0, spending_time=clock)
         return float(np.max(values - bounds))
 
     top = math.log(LARGEST_ALPHA)
@@ -111,6 +117,15 @@ def sequential_p_value(
     if excess(bottom) >= 0.0:
         return math.exp(bottom)
     return math.exp(float(optimize.brentq(excess, bottom, top, xtol=1e-9, rtol=1e-12)))
+
+
+def _clock(times: Floats, spending_time: ArrayLike | None) -> Floats:
+    if spending_time is None:
+        return times
+    clock = fractions(spending_time)
+    if clock.size != times.size:
+        raise BadInputError("spending time and information differ in length", got=f"{clock.size} and {times.size}")
+    return clock
 
 
 def _boundary(density: Density, time: float, target: float) -> float:
@@ -132,6 +147,3 @@ def _boundary(density: Density, time: float, target: float) -> float:
         if not low < z < high:
             z = 0.5 * (low + high)
     return z
-
-
-REACH_Z = 40.0

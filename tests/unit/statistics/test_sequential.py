@@ -103,6 +103,15 @@ def test_more_information_than_planned_spends_what_is_left() -> None:
     assert exits.above.sum() + exits.below.sum() == pytest.approx(0.05, abs=1e-10)
 
 
+def test_spending_by_another_clock_spends_all_of_alpha_whatever_the_information() -> None:
+    information, clock = [40.0, 90.0, 210.0], [0.25, 0.5, 1.0]
+    bounds = spending_boundaries(information, 0.05, 2, spending_time=clock)
+    exits = crossing_probabilities(np.array(information) / 210, bounds, -bounds)
+    np.testing.assert_allclose(np.cumsum(exits.above + exits.below), 0.05 * np.array(clock) ** 2, atol=1e-10)
+    z = [0.5, bounds[1], 0.1]
+    assert sequential_p_value(z, information, 2, spending_time=clock) == pytest.approx(0.05, rel=1e-6)
+
+
 def test_a_very_early_look_spends_nothing_and_cannot_be_crossed() -> None:
     bounds = spending_boundaries([0.001, 0.5, 1.0], 0.05, "obrien_fleming")
     assert math.isinf(bounds[0])
@@ -193,6 +202,7 @@ def test_published_width_ratios() -> None:
         lambda: spending_boundaries([0.5, 1.0], 0.05, -1),
         lambda: spending_boundaries([0.5, 1.0], 0.05, lambda t, alpha: 2 * alpha * t),
         lambda: spending_boundaries([0.5, 1.0], 0.05, planned=0),
+        lambda: spending_boundaries([0.5, 1.0], 0.05, spending_time=[1.0]),
         lambda: sequential_p_value([1.0], [0.5, 1.0]),
         lambda: sequential_p_value([float("nan")], [1.0]),
         lambda: asymptotic_half_width(-1.0, 100),
