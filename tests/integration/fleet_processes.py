@@ -30,6 +30,7 @@ from identity_masker.telemetry import logs
 PROJECT = Path(__file__).resolve().parents[2]
 LIGHT = Path(__file__).with_name("light_server.py")
 MODULE = (sys.executable, "-m", "tests.integration.fleet_processes")
+SMALL_SERVERS = (*MODULE, "server")
 
 
 def fleet_config(url: str, folder: Path, port: int, serve: tuple[str, ...]) -> FleetConfig:
@@ -51,7 +52,7 @@ def main() -> None:
     logs.configure(level="INFO", correlation_id="", stream=sys.stderr, json_lines=True)
     if sys.argv[1] == "fleet":
         url, folder, port = sys.argv[2:]
-        asyncio.run(fleet.run(fleet_config(url, Path(folder), int(port), (*MODULE, "server"))))
+        asyncio.run(fleet.run(fleet_config(url, Path(folder), int(port), SMALL_SERVERS)))
         return
     parser = argparse.ArgumentParser()
     parser.add_argument("server")

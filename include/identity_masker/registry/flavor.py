@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_masker.masking import artifact
-
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
 
@@ -32,6 +30,8 @@ class PyfuncMasker:
 
 def _load_pyfunc(path: str) -> PyfuncMasker:
     """Called by MLflow with the data folder of the model."""
+    from identity_masker.masking import artifact  # brings torch, which whoever only looks versions up does not need
+
     return PyfuncMasker(artifact.load(Path(path)))
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from identity_masker.errors import BadInputError, TemporaryError
 from identity_masker.serving.board import STALE_SECONDS
 from identity_masker.serving.control import Control, Deployment, Endpoint, Revision
+from identity_masker.serving.model import fetch
 from identity_masker.serving.routing import only
 from identity_masker.telemetry import logs
 
@@ -45,10 +46,16 @@ class ModelRegistry:
     """The registry of the settings: MLflow."""
 
     def resolve(self, reference: str) -> Candidate:
+        """Also fetches the files: wrong ones are found before anything starts, and a server on this machine
+        finds them here, without the registry.
+        """
         from identity_masker.registry import models
 
         version = models.resolve(reference)
-        return Candidate(version.version, version.semver, rejected=version.verdict != "accepted")
+        accepted = version.verdict == "accepted"
+        if accepted:
+            fetch(version.version)
+        return Candidate(version.version, version.semver, rejected=not accepted)
 
     def name_champion(self, version: str, previous: str | None) -> None:
         from identity_masker.registry import models

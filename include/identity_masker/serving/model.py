@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -46,16 +46,30 @@ def from_folder(folder: Path) -> ServedModel:
 
 
 def from_registry(reference: str) -> ServedModel:
-    """The registered version that `reference` means, its files compared with their hash.
+    """The registered version that `reference` means. Raises as `fetch` does."""
+    fetched = fetch(reference)
+    return _load(fetched.folder, fetched.version, fetched.semver)
+
+
+class Fetched(NamedTuple):
+    """A registered version whose files are on this machine and are the ones that were registered."""
+
+    version: str
+    semver: str
+    folder: Path
+
+
+def fetch(reference: str) -> Fetched:
+    """Bring the files of a registered version to this machine.
 
     A number always means the same files, so one that was fetched before needs no registry: a server that crashed
-    while MLflow was away comes up again, and sooner.
-    Raises `NotFoundError` for an unknown reference and `BadInputError` for one that the gate rejected.
+    while MLflow is away comes up again, and sooner.
+    Raises `NotFoundError` for an unknown reference and `BadInputError` for a version that the gate rejected or
+    whose files are not the ones that were registered.
     """
-    return _fetched_before(reference) or _fetched(reference)
-
-
-def _fetched(reference: str) -> ServedModel:
+    known = _fetched_before(reference)
+    if known is not None:
+        return known
     from identity_masker.registry import models
 
     version = models.resolve(reference)
@@ -65,13 +79,13 @@ def _fetched(reference: str) -> ServedModel:
             got=f"{version.semver} (number {version.version})",
             fix="choose an accepted version; `masker register` tells the reasons",
         )
-    model = _load(models.download(version), version.version, version.semver)
-    note = {"registry": settings().tracking_uri, "semver": model.semver, "sha256": model.sha256}
-    artifacts.write_json(str(_note(model.version)), note)
-    return model
+    folder = models.download(version)
+    note = {"registry": settings().tracking_uri, "semver": version.semver, "sha256": version.sha256}
+    artifacts.write_json(str(_note(version.version)), note)
+    return Fetched(version.version, version.semver, folder)
 
 
-def _fetched_before(reference: str) -> ServedModel | None:
+def _fetched_before(reference: str) -> Fetched | None:
     note = _note(reference)
     if not reference.isdecimal() or not note.is_file():
         return None
@@ -79,8 +93,9 @@ def _fetched_before(reference: str) -> ServedModel | None:
     folder = settings().home / "models" / known["sha256"]
     if known["registry"] != settings().tracking_uri or not folder.is_dir():
         return None
-    model = _load(folder, reference, known["semver"])
-    return model if model.sha256 == known["sha256"] else None
+    if artifacts.sha256_folder(folder) != known["sha256"]:
+        return None
+    return Fetched(reference, known["semver"], folder)
 
 
 def _note(version: str) -> Path:
