@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from identity_masker.faces.render import backdrop
-from identity_masker.faces.render.subject import Plane
+from identity_masker.faces.render.geometry import Plane
 
 HALF_WIDTH = 1.32
 ABOVE = 1.46

@@ -103,4 +103,4 @@ def parameters_of(network: nn.Module) -> int:
 
 def to_input(images: Tensor) -> Tensor:
     """(N, H, W, 3) uint8 → (N, 3, H, W) in [-1, 1]."""
-    return images.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+    return images.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(127.5).sub_(1.0)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from identity_masker.faces.render import backdrop, people
-from identity_masker.faces.render.geometry import Grid, by_name, place_of, rows_of_picture
-from identity_masker.faces.render.subject import Plane, paint_subject, plane_of
+from identity_masker.faces.render.geometry import Grid, Plane, by_name, place_of, plane_of, rows_of_picture
+from identity_masker.faces.render.subject import paint_subject
 from identity_masker.masking.hull import inside_hull
 from identity_masker.masking.inpaint import fill
 

@@ -104,7 +104,7 @@ class TrainingState:
         self.step = 0
         self.network = network
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.99)
+            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.99), fused=True
         )
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
 

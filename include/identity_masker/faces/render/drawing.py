@@ -12,10 +12,10 @@ from torch import Tensor
 from identity_masker.errors import BadInputError
 from identity_masker.faces.render import backdrop, features, people, scenes
 from identity_masker.faces.render import light as lighting
-from identity_masker.faces.render.geometry import by_name, place_of, pose_of, project, rows_of_picture
+from identity_masker.faces.render.geometry import by_name, place_of, plane_of, pose_of, project, rows_of_picture
 from identity_masker.faces.render.people import Person
 from identity_masker.faces.render.scenes import Scene
-from identity_masker.faces.render.subject import paint_subject, plane_of
+from identity_masker.faces.render.subject import paint_subject
 
 SMALLEST, LARGEST = 64, 256
 CHUNK_PIXELS = 8 * 64 * 64

@@ -135,6 +135,24 @@ def from_head_plane(place: Place, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]
     return turned_x * place.scale + place.centre_x, turned_y * place.scale + place.centre_y
 
 
+@dataclass(frozen=True)
+class Plane:
+    """Pixels in the head plane: turned with the head (x, y) and upright (body_x, body_y); 1 / pixel width."""
+
+    x: Tensor
+    y: Tensor
+    body_x: Tensor
+    body_y: Tensor
+    per_pixel: Tensor
+
+
+def plane_of(place: Place, grid: Grid) -> Plane:
+    x, y = to_head_plane(place, grid.x, grid.y)
+    inverse = 1 / place.scale
+    body_x, body_y = (grid.x - place.centre_x) * inverse, (grid.y - place.centre_y) * inverse
+    return Plane(x, y, body_x, body_y, place.scale * grid.density)
+
+
 def outline(pose: Pose, y: Tensor) -> Tensor:
     """Half width of the head at sphere height y, relative to an ellipse: narrower to the chin, wider at the jaw."""
     y = y.clamp(-1.2, 1.2)

@@ -8,23 +8,11 @@ import torch
 from torch import Tensor
 
 from identity_masker.faces.render import features, hair
-from identity_masker.faces.render import light as lighting
 from identity_masker.faces.render.features import Surface
-from identity_masker.faces.render.geometry import Factors, Grid, Place, Pose, pose_of, to_head_plane, to_sphere
-from identity_masker.faces.render.light import Light
+from identity_masker.faces.render.geometry import Factors, Grid, Plane, Pose, plane_of, pose_of, to_sphere
+from identity_masker.faces.render.light import Light, illumination, light_of, received
 from identity_masker.faces.render.people import Person
 from identity_masker.faces.render.shapes import cover, paint, shade, soft
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Pixels in the head plane: turned with the head (x, y) and upright (body_x, body_y); 1 / pixel width."""
-
-    x: Tensor
-    y: Tensor
-    body_x: Tensor
-    body_y: Tensor
-    per_pixel: Tensor
 
 
 @dataclass(frozen=True)
@@ -35,22 +23,101 @@ class Regions:
     head: Tensor
 
 
-def plane_of(place: Place, grid: Grid) -> Plane:
-    x, y = to_head_plane(place, grid.x, grid.y)
-    inverse = 1 / place.scale
-    body_x, body_y = (grid.x - place.centre_x) * inverse, (grid.y - place.centre_y) * inverse
-    return Plane(x, y, body_x, body_y, place.scale * grid.density)
+@dataclass(frozen=True)
+class Sitter:
+    """Who is painted, how turned, in which light, on which pixels."""
+
+    person: Person
+    factors: Factors
+    pose: Pose
+    light: Light
+    plane: Plane
+
+
+def paint_subject(
+    canvas: Tensor, grid: Grid, cloth: Tensor, cloth_cover: Tensor, person: Person, factors: Factors
+) -> Regions:
+    """Paint the person over `canvas` (N, 3, H, W), the pixels of `grid`, in place, from back to front.
+
+    `cloth` comes over neck and long hair where `cloth_cover` (N, H, W) says.
+    """
+    pose = pose_of(person, factors)
+    sitter = Sitter(person, factors, pose, light_of(factors, pose.place), plane_of(pose.place, grid))
+    behind = _paint_behind(canvas, sitter)
+    paint(canvas, cloth, cloth_cover)
+    ears = _paint_ears(canvas, sitter, near=False)
+    face = _paint_face(canvas, sitter)
+    cap = _paint_hair(canvas, sitter)
+    near_ear = _paint_ears(canvas, sitter, near=True)
+    over_cloth = torch.maximum(torch.maximum(face, cap), torch.maximum(ears, near_ear))
+    return Regions(face=face * (1 - cap) * (1 - near_ear), head=torch.maximum(over_cloth, behind * (1 - cloth_cover)))
+
+
+def _paint_behind(canvas: Tensor, sitter: Sitter) -> Tensor:
+    """Long hair and the neck, darker under the chin."""
+    person, light, plane = sitter.person, sitter.light, sitter.plane
+    flat = torch.ones_like(sitter.pose.place.scale)
+    fall = hair.back_hair(person, sitter.pose, plane)
+    paint(canvas, features.hair_colour(person) * illumination(light, flat * 0.25), fall)
+    throat = hair.neck(person, plane)
+    lit = received(light, plane.body_x * 1.6, flat * 0.0, flat * 0.6)
+    shadow = soft(plane.y, 1.35, 0.85) * 0.75
+    paint(canvas, features.skin_colour(person) * illumination(light, lit * (1 - shadow)), throat)
+    return torch.maximum(fall, throat)
+
+
+def _paint_ears(canvas: Tensor, sitter: Sitter, *, near: bool) -> Tensor:
+    """Both ears behind the head (`near` False), or the one turned to the viewer, in front of it."""
+    skin = features.skin_colour(sitter.person) * 0.93
+    seen = torch.zeros(1)
+    for side in (-1.0, 1.0):
+        towards = sitter.pose.right[2] * side
+        outer, inner = hair.ear(sitter.person, sitter.pose, sitter.plane, side)
+        if near:
+            outer = outer * soft(towards, 0.04, 0.22)
+        lit = received(sitter.light, torch.full_like(towards, 0.55 * side), towards * 0, towards.clamp(min=0.0) + 0.6)
+        paint(canvas, skin * illumination(sitter.light, lit), outer)
+        shade(canvas, inner * outer * -0.28)
+        seen = torch.maximum(seen, outer)
+    return seen
+
+
+def _paint_face(canvas: Tensor, sitter: Sitter) -> Tensor:
+    """The skin of the head with everything drawn on it."""
+    person, factors, pose, light = sitter.person, sitter.factors, sitter.pose, sitter.light
+    on, normal, outline = surface_of(pose, sitter.plane)
+    tone = features.hair_colour(person)
+    face = features.skin_colour(person).expand(-1, -1, *outline.shape[-2:]).clone()
+    features.paint_marks(face, person, on)
+    features.paint_beard(face, person, on, tone * 0.8)
+    features.paint_mouth(face, person, features.mouth_of(person, factors), on)
+    features.paint_eyes(face, person, factors, on)
+    features.paint_brows(face, person, factors, on, tone)
+    features.paint_nose(face, person, on.lifted(pose.right[2], pose.down[2], features.NOSE_LIFT), light)
+    shade(face, soft(normal[2], 0.45, 0.0) * -0.25)
+    paint(canvas, face.mul_(illumination(light, received(light, *normal))), outline)
+    return outline
+
+
+def _paint_hair(canvas: Tensor, sitter: Sitter) -> Tensor:
+    """The hair on the skull, on a shell around the head."""
+    person, light = sitter.person, sitter.light
+    shell, normal, outline = surface_of(sitter.pose, sitter.plane, person.hair_volume)
+    cap = hair.hair_cap(person, shell, outline)
+    tone = features.hair_colour(person) * (hair.strands(person, shell) + 1).unsqueeze(1)
+    paint(canvas, tone * illumination(light, received(light, *normal) * 0.8 + 0.15), cap)
+    return cap
 
 
 def surface_of(
-    pose: Pose, plane: Plane, grow: Tensor | float = 0.0
+    pose: Pose, plane: Plane, grow: Tensor | None = None
 ) -> tuple[Surface, tuple[Tensor, Tensor, Tensor], Tensor]:
     """Face coordinates of each pixel, the normal in the head plane, and the cover of the outline.
 
-    `grow` > 0 is a shell around the head, as hair is.
+    `grow` (N, 1, 1) makes a shell around the head, as hair is.
     """
     x, y = to_sphere(pose, plane.x, plane.y)
-    if not isinstance(grow, float):
+    if grow is not None:
         shrink = 1 / (grow + 1)
         x, y = x * shrink, (y + grow * 0.2) * shrink
     radius = x * x + y * y
@@ -61,58 +128,5 @@ def surface_of(
     face_z = x * front[0] + y * front[1] + z * front[2]
     stretch = (right[0] - right[2] * x / z).abs().clamp(0.7, 4.0)
     per_unit = plane.per_pixel * pose.half_width
-    outline = cover((radius.sqrt() - 1), per_unit)
+    outline = cover(radius.sqrt() - 1, per_unit)
     return Surface(face_x, face_y, face_z, per_unit / stretch), (x, y, z), outline
-
-
-def paint_subject(
-    canvas: Tensor, grid: Grid, cloth: Tensor, cloth_cover: Tensor, person: Person, factors: Factors
-) -> Regions:
-    """Paint the person over `canvas` (N, 3, H, W), the pixels of `grid`, in place.
-
-    `cloth` comes over neck and long hair where `cloth_cover` (N, H, W) says.
-    """
-    pose = pose_of(person, factors)
-    light = lighting.light_of(factors, pose.place)
-    plane = plane_of(pose.place, grid)
-    skin = features.skin_colour(person)
-    tone = features.hair_colour(person)
-    behind = hair.back_hair(person, pose, plane.x, plane.y, plane.per_pixel)
-    paint(canvas, tone * lighting.illumination(light, torch.full_like(pose.place.scale, 0.25)), behind)
-    throat = hair.neck(person, plane.body_x, plane.body_y, plane.per_pixel)
-    lit = lighting.received(
-        light, plane.body_x * 1.6, torch.zeros_like(pose.place.scale), torch.full_like(pose.place.scale, 0.6)
-    )
-    below = soft(plane.y, 1.35, 0.85)
-    paint(canvas, skin * lighting.illumination(light, lit * (1 - below * 0.75)), throat)
-    paint(canvas, cloth, cloth_cover)
-    places = hair.Ears(plane.x, plane.y, plane.per_pixel, skin)
-    hair.paint_ears(canvas, person, pose, light, places, near=False)
-    surface, normal, outline = surface_of(pose, plane)
-    paint(canvas, paint_face(person, factors, pose, light, surface, normal, skin, tone), outline)
-    shell, shell_normal, shell_outline = surface_of(pose, plane, person.hair_volume)
-    cap = hair.hair_cap(person, shell, shell_outline)
-    shine = lighting.received(light, *shell_normal)
-    gloss = tone * (hair.strands(person, shell) + 1).unsqueeze(1) * lighting.illumination(light, shine * 0.8 + 0.15)
-    paint(canvas, gloss, cap)
-    hair.paint_ears(canvas, person, pose, light, places, near=True)
-    head = torch.maximum(torch.maximum(outline, cap), torch.maximum(behind, throat) * (1 - cloth_cover))
-    return Regions(face=outline * (1 - cap), head=head)
-
-
-def paint_face(
-    person: Person, factors: Factors, pose: Pose, light: Light, on: Surface, normal: tuple[Tensor, Tensor, Tensor],
-    skin: Tensor, tone: Tensor,
-) -> Tensor:  # fmt: skip
-    """(N, 3, H, W): the skin with all features, lit; its outline is cut later."""
-    face = skin.expand(-1, -1, *on.x.shape[-2:]).clone()
-    features.paint_marks(face, person, on)
-    features.paint_beard(face, person, on, tone * 0.8)
-    features.paint_mouth(face, person, features.mouth_of(person, factors), on)
-    features.paint_eyes(face, person, factors, on)
-    features.paint_brows(face, person, factors, on, tone)
-    raised = on.lifted(pose.right[2], pose.down[2], features.NOSE_LIFT)
-    features.paint_nose(face, person, raised, light)
-    lit = lighting.received(light, *normal)
-    shade(face, soft(normal[2], 0.45, 0.0) * -0.25)
-    return face.mul_(lighting.illumination(light, lit))
