@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from identity_masker.errors import BadInputError, MaskerError
-from identity_masker.faces.face_set import FaceSet
 from identity_masker.masking.encoder import AngularMargin, Encoder, class_means, embed, to_tensor
 from identity_masker.masking.evaluation_config import EncoderConfig, StrongConfig
-from identity_masker.masking.fitting import fit, moved, shuffled
+from identity_masker.masking.fitting import fit, moved, offsets, shuffled
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
 
 Images = NDArray[np.uint8]
 MASKING_BATCH = 128
+MIRRORED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Attacker:
 
 @dataclass(frozen=True)
 class KnownPeople:
-    """The photographs that an attacker has names for: images (N, S, S, 3), people (N,) in 0 .. P-1."""
+    """The crops of photographs that an attacker has names for: images (N, S, S, 3), people (N,) in 0 .. P-1."""
 
     images: Images
     people: NDArray[np.int64]
 
     @staticmethod
-    def of(faces: FaceSet) -> KnownPeople:
-        names, people = np.unique(faces.identities, return_inverse=True)
+    def of(images: Images, identities: NDArray[np.str_]) -> KnownPeople:
+        names, people = np.unique(identities, return_inverse=True)
         if len(names) < 2:
             raise BadInputError(
                 "an attacker cannot be trained", got=f"{len(names)} people", allowed="at least 2 people to tell apart"
             )
-        return KnownPeople(faces.images, people.astype(np.int64))
+        return KnownPeople(images, people.astype(np.int64))
 
 
 def mask_all(masker: Masker, images: Images, purpose: str) -> Images:
@@ -76,13 +76,14 @@ def mask_all(masker: Masker, images: Images, purpose: str) -> Images:
     return np.concatenate(parts)
 
 
-def train_clear(known: KnownPeople, size: int, config: EncoderConfig, seed: int) -> Attacker:
+def train_clear(known: KnownPeople, config: EncoderConfig, seed: int) -> Attacker:
     """The clear encoder: trained from random weights on clear photographs of known people."""
     random = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = Encoder(config, size).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        encoder = Encoder(config)
         centres = torch.randn(int(known.people.max()) + 1, config.embedding)
+    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     head = AngularMargin(centres, config.margin, config.scale)
     batches = shuffled(len(known.people), config.batch, random)
 
@@ -125,7 +126,9 @@ def _train(
     targets = torch.from_numpy(people)
 
     def loss(rows: NDArray[np.int64]) -> Tensor:
-        value: Tensor = head(encoder(to_tensor(moved(pick(rows), random))), targets[rows])
+        pictures = to_tensor(moved(pick(rows), offsets(len(rows), random)))
+        mirrored = torch.from_numpy(random.random(len(rows)) < MIRRORED_SHARE)[:, None, None, None]
+        value: Tensor = head(encoder(torch.where(mirrored, pictures.flip(3), pictures)), targets[rows])
         return value
 
     fit(nn.ModuleList([encoder, head]), loss, batches, steps=steps, learning_rate=learning_rate)

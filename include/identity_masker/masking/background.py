@@ -19,7 +19,8 @@ def outside_head(landmarks: NDArray[np.float32], height: int, width: int) -> NDA
     radius = HEAD_REACH * np.linalg.norm(points - middle[:, None], axis=-1).max(axis=1)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
     distance = np.hypot(columns - middle[:, 0, None, None], rows - middle[:, 1, None, None])
-    return distance > radius[:, None, None]
+    outside: NDArray[np.bool_] = distance > radius[:, None, None]
+    return outside
 
 
 def background_psnr(

@@ -43,7 +43,8 @@ class Pixelation:
             )
         blocks = images.reshape(count, height // edge, edge, width // edge, edge, 3)
         means = np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8)
-        return means.repeat(edge, axis=1).repeat(edge, axis=2)
+        pixelated: Images = means.repeat(edge, axis=1).repeat(edge, axis=2)
+        return pixelated
 
 
 class BlackBox:

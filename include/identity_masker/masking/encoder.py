@@ -44,10 +44,9 @@ def _convolution(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...
 class Encoder(nn.Module):
     """Pictures (N, 3, size, size) in [-1, 1] to embeddings (N, config.embedding), not normalised."""
 
-    def __init__(self, config: EncoderConfig, size: int) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.size = size
-        self.trunk, length = trunk(config.widths, size)
+        self.trunk, length = trunk(config.widths, config.size)
         self.project = nn.Sequential(nn.Linear(length, config.embedding, bias=False), nn.BatchNorm1d(config.embedding))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -86,12 +85,13 @@ def to_tensor(images: NDArray[np.uint8]) -> Tensor:
 
 @torch.inference_mode()
 def embed(encoder: Encoder, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Unit-length embeddings (N, D) of images (N, size, size, 3)."""
+    """Unit-length embeddings (N, D) of images (N, size, size, 3): the mean of a picture's and its mirror image's."""
     encoder.eval()
-    parts = [
-        functional.normalize(encoder(to_tensor(images[start : start + EMBEDDING_BATCH])))
-        for start in range(0, len(images), EMBEDDING_BATCH)
-    ]
+    parts = []
+    for start in range(0, len(images), EMBEDDING_BATCH):
+        pictures = to_tensor(images[start : start + EMBEDDING_BATCH])
+        both = functional.normalize(encoder(pictures)) + functional.normalize(encoder(pictures.flip(3)))
+        parts.append(functional.normalize(both))
     return torch.cat(parts).double().numpy()
 
 

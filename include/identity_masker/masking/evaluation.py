@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError
 from identity_masker.faces.face_set import FaceSet
+from identity_masker.masking.alignment import Frames, Window, resized
 from identity_masker.masking.attackers import Attacker, KnownPeople, mask_all, train_clear, train_strong
 from identity_masker.masking.background import background_psnr
 from identity_masker.masking.baselines import Pixelation
 from identity_masker.masking.encoder import embed
 from identity_masker.masking.evaluation_config import EvaluationConfig
 from identity_masker.masking.evidence import Attack, Evaluation, Pictures, Power
-from identity_masker.masking.utility import Labels, Utility, measure_utility, train_judge
+from identity_masker.masking.judge import Judge, Labels, find_landmarks, read, train_judge
+from identity_masker.masking.utility import Utility, measure_utility
 from identity_masker.masking.verification import Trial, Verification, draw_trial, verify
 
 if TYPE_CHECKING:
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 Images = NDArray[np.uint8]
 Embeddings = NDArray[np.float64]
 Report = Callable[[str], None]
+HEAD = (0.5, 0.5, 0.42)
+"""The part of an upright face's frame that the attackers see: centre and half side of the window."""
 STAGES = (
-    "mask the pictures", "train the clear encoder", "train the strong attacker",
-    "check its power on pixelation", "check its power on clear pictures", "measure utility",
+    "mask the pictures", "train the judge", "train the clear encoder", "train the strong attacker",
+    "check its power on pixelation", "check its power on clear pictures",
 )  # fmt: skip
 
 
@@ -42,21 +46,25 @@ def evaluate(masker: Masker, attacker: FaceSet, test: FaceSet, config: Evaluatio
     _check(attacker, test, config)
     started = time.monotonic()
     trial = draw_trial(test.identities, config.gallery, config.seed)
-    known = KnownPeople.of(attacker)
 
     report(STAGES[0])
-    views = np.stack([mask_all(masker, known.images, f"attacker/{view}") for view in range(config.strong.views)])
+    views = [mask_all(masker, attacker.images, f"attacker/{view}") for view in range(config.strong.views)]
     masked = mask_all(masker, test.images, "test")
 
     report(STAGES[1])
-    clear = train_clear(known, config.size, config.encoder, config.seed)
-    bench = _Bench(known, test.images, trial, config, clear, embed(clear.encoder, test.images))
-    attacks = bench.naive(masked)
-    report(STAGES[2])
-    attacks += bench.strong("masked", views, masked)
-    power_checks = _power_checks(bench, report)
+    labels = Labels.of(attacker)
+    judge = None if labels is None else train_judge(attacker.images, labels, config.judge, config.seed + 2)
+    cropped = _Cropper(judge, config.encoder.size)
 
-    report(STAGES[5])
+    report(STAGES[2])
+    known = KnownPeople.of(cropped(attacker.images), attacker.identities)
+    clear = train_clear(known, config.encoder, config.seed)
+    bench = _Bench(known, cropped(test.images), trial, config, clear)
+    attacks = bench.naive(cropped(masked))
+    report(STAGES[3])
+    attacks += bench.strong("masked", np.stack([cropped(view) for view in views]), cropped(masked))
+    power_checks = _power_checks(bench, cropped, attacker.images, test.images, report)
+
     return Evaluation(
         architecture=masker.architecture,
         photographs=len(test),
@@ -64,7 +72,7 @@ def evaluate(masker: Masker, attacker: FaceSet, test: FaceSet, config: Evaluatio
         chance=1.0 / trial.people,
         attacks=attacks + power_checks,
         power=_power(power_checks, config),
-        utility=_utility(attacker, test, masked, config),
+        utility=_utility(judge, test, masked),
         background_psnr=None if test.landmarks is None else background_psnr(test.images, masked, test.landmarks),
         unchanged=int((masked == test.images).all(axis=(1, 2, 3)).sum()),
         changed=float((masked != test.images).any(axis=3).mean()),
@@ -92,28 +100,41 @@ def _check(attacker: FaceSet, test: FaceSet, config: EvaluationConfig) -> None:
 
 
 @dataclass(frozen=True)
+class _Cropper:
+    """What an attacker makes of pictures before it looks: upright faces by the landmarks that the judge finds.
+
+    The landmarks are found in the very picture that is attacked, masked or not: nothing is taken from its labels.
+    Without a judge the pictures are only resized.
+    """
+
+    judge: Judge | None
+    size: int
+
+    def __call__(self, images: Images) -> Images:
+        if self.judge is None:
+            return resized(images, self.size)
+        return Frames.of(find_landmarks(self.judge, images)).crop(images, Window(*HEAD, self.size))
+
+
+@dataclass(frozen=True)
 class _Bench:
-    """What all attacks of one evaluation share: the known people, the trial, the clear encoder."""
+    """What all attacks of one evaluation share: the known people, the test crops, the trial, the clear encoder."""
 
     known: KnownPeople
     test: Images
     trial: Trial
     config: EvaluationConfig
     clear: Attacker
-    clear_embeddings: Embeddings
 
     def naive(self, masked: Images) -> list[Attack]:
         """The clear encoder on clear pictures, and on masked probes with clear pictures enrolled."""
-        found = embed(self.clear.encoder, masked)
+        clear, found = embed(self.clear.encoder, self.test), embed(self.clear.encoder, masked)
         return [
             Attack(
                 attacker="naive", pictures="clear", gallery="clear", train_accuracy=self.clear.train_accuracy,
-                result=self._verify(self.clear_embeddings, self.clear_embeddings),
+                result=self._verify(clear, clear),
             ),
-            Attack(
-                attacker="naive", pictures="masked", gallery="clear",
-                result=self._verify(self.clear_embeddings, found),
-            ),
+            Attack(attacker="naive", pictures="masked", gallery="clear", result=self._verify(clear, found)),
         ]  # fmt: skip
 
     def strong(self, pictures: Pictures, views: Images, probes: Images) -> list[Attack]:
@@ -137,13 +158,13 @@ class _Bench:
         )  # fmt: skip
 
 
-def _power_checks(bench: _Bench, report: Report) -> list[Attack]:
+def _power_checks(bench: _Bench, cropped: _Cropper, attacker: Images, test: Images, report: Report) -> list[Attack]:
     """The strong attacker, trained in the same way, against pixelation and against no masking at all."""
-    report(STAGES[3])
-    pixelation = Pixelation(bench.config.power.pixel)
-    pixelated = mask_all(pixelation, bench.known.images, "attacker")
-    attacks = bench.strong("pixelated", pixelated[None], mask_all(pixelation, bench.test, "test"))
     report(STAGES[4])
+    pixelation = Pixelation(bench.config.power.pixel)
+    views, probes = mask_all(pixelation, attacker, "attacker"), mask_all(pixelation, test, "test")
+    attacks = bench.strong("pixelated", cropped(views)[None], cropped(probes))
+    report(STAGES[5])
     # Clear and treated galleries are the same here.
     return attacks + bench.strong("clear", bench.known.images[None], bench.test)[:1]
 
@@ -160,9 +181,8 @@ def _power(attacks: list[Attack], config: EvaluationConfig) -> Power:
     )
 
 
-def _utility(attacker: FaceSet, test: FaceSet, masked: Images, config: EvaluationConfig) -> Utility | None:
-    learnt, asked = Labels.of(attacker), Labels.of(test)
-    if learnt is None or asked is None:
+def _utility(judge: Judge | None, test: FaceSet, masked: Images) -> Utility | None:
+    labels = Labels.of(test)
+    if judge is None or labels is None:
         return None
-    judge = train_judge(attacker.images, learnt, config.regressor, config.seed + 2)
-    return measure_utility(judge, test.images, masked, asked)
+    return measure_utility(read(judge, test.images), read(judge, masked), labels)

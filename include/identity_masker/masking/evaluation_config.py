@@ -17,11 +17,12 @@ class _Section(BaseModel):
 class EncoderConfig(_Section):
     """The re-identification network and its training on clear photographs."""
 
+    size: int = Field(default=48, ge=32, le=256, multiple_of=16, description="Edge of the crops that it reads, pixels.")
     widths: Widths = (24, 40, 64, 96)
-    embedding: int = Field(default=96, ge=8, le=1024, description="Length of the vector that describes a face.")
+    embedding: int = Field(default=256, ge=8, le=1024, description="Length of the vector that describes a face.")
     margin: float = Field(default=0.3, ge=0.0, lt=1.5, description="Angular margin of the loss, radians.")
-    scale: float = Field(default=24.0, gt=0.0, description="Factor on the cosines before the softmax.")
-    steps: int = Field(default=450, ge=1)
+    scale: float = Field(default=12.0, gt=0.0, description="Factor on the cosines before the softmax.")
+    steps: int = Field(default=800, ge=1)
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0.0)
 
@@ -44,11 +45,11 @@ class PowerConfig(_Section):
     min_rank1_identity: Share = 0.8
 
 
-class RegressorConfig(_Section):
-    """The judge of usefulness: a network that reads factors and landmarks, trained on clear photographs."""
+class JudgeConfig(_Section):
+    """The judge of usefulness: networks that read factors and landmarks, trained on clear photographs."""
 
-    widths: Widths = (20, 32, 56, 80)
-    steps: int = Field(default=300, ge=1)
+    widths: Widths = (20, 36, 56, 80)
+    steps: int = Field(default=400, ge=1, description="Training steps of each of its four looks.")
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0.0)
 
@@ -64,7 +65,7 @@ class EvaluationConfig(_Section):
     encoder: EncoderConfig = EncoderConfig()
     strong: StrongConfig = StrongConfig()
     power: PowerConfig = PowerConfig()
-    regressor: RegressorConfig = RegressorConfig()
+    judge: JudgeConfig = JudgeConfig()
 
     @model_validator(mode="after")
     def _blocks_fit(self) -> Self:

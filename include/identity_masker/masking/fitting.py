@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-SHIFT = 3
+SHIFT = 2
 """Training pictures are moved by up to this many pixels, so that a network learns the face and not its place."""
 
 
@@ -46,9 +46,14 @@ def shuffled(count: int, batch: int, random: np.random.Generator) -> Iterator[ND
             yield order[start : start + size]
 
 
-def moved(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Each image (N, H, W, 3) shifted by up to `SHIFT` pixels; the border is repeated."""
+def offsets(count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """How far each of `count` training pictures is moved, (count, 2): pixels down and to the right."""
+    return random.integers(-SHIFT, SHIFT + 1, size=(count, 2))
+
+
+def moved(images: NDArray[np.uint8], shifts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Each image (N, H, W, 3) shifted by its row of `shifts`; the border is repeated."""
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
-    offsets = random.integers(0, 2 * SHIFT + 1, size=(len(images), 2))
-    return np.stack([padded[i, y : y + height, x : x + width] for i, (y, x) in enumerate(offsets)])
+    starts = SHIFT - shifts
+    return np.stack([padded[i, y : y + height, x : x + width] for i, (y, x) in enumerate(starts)])

@@ -122,7 +122,8 @@ def verify(
 
 def similarity(templates: Floats, probes: Floats) -> Floats:
     """Cosines of probes (Q, D) and templates (P, D): (Q, P), rounded so that equal pictures tie."""
-    return np.round(_unit(probes) @ _unit(templates).T, SCORE_DECIMALS)
+    cosines: Floats = np.round(_unit(probes) @ _unit(templates).T, SCORE_DECIMALS)
+    return cosines
 
 
 def hits_at(scores: Floats, owners: Rows, k: int) -> Floats:
@@ -130,12 +131,14 @@ def hits_at(scores: Floats, owners: Rows, k: int) -> Floats:
     own = scores[np.arange(len(scores)), owners][:, None]
     better = (scores > own).sum(axis=1)
     tied = (scores == own).sum(axis=1)
-    return np.clip((k - better) / tied, 0.0, 1.0)
+    hits: Floats = np.clip((k - better) / tied, 0.0, 1.0)
+    return hits
 
 
 def _unit(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors, np.float64) / np.maximum(lengths, 1e-12)
+    unit: Floats = vectors / np.maximum(lengths, 1e-12)
+    return unit
 
 
 def _draws(people: int, resamples: int, seed: int) -> Floats:
