@@ -169,6 +169,8 @@ class Experiment(Section):
             raise ValueError(str(error)) from error
         if self.bandit and self.bandit.floor * len(self.variants) >= 1.0:
             raise ValueError("the bandit's floor leaves nothing to share out")
+        if self.bandit and self.goals and self.goals[0].kind == "quantile":
+            raise ValueError("a bandit needs a mean, count, proportion or ratio as its first goal")
         if self.fallback_unit == self.unit:
             raise ValueError("fallback_unit is the unit itself")
         return self._check_metrics()

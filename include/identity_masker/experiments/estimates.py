@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from identity_masker.errors import BadInputError
 from identity_masker.experiments.design import Experiment
-from identity_masker.experiments.evidence import Imbalance, Reading
+from identity_masker.experiments.evidence import GoalArm, Imbalance, Reading
 from identity_masker.experiments.metric import Metric
 from identity_masker.experiments.outcomes import columns_of
 from identity_masker.experiments.summaries import Cell, Summary, total
@@ -99,8 +99,35 @@ def imbalance(experiment: Experiment, summary: Summary, arm: int, days: int) -> 
     return Imbalance(estimate=found.estimate, standard_error=found.standard_error, units=found.units)
 
 
-def _columns(moments: Moments, first: int) -> Moments:
-    return Moments(moments.count, moments.mean[first:], moments.scatter[first:, first:])
+def goal_arms(experiment: Experiment, summary: Summary, days: int) -> tuple[GoalArm, ...]:
+    """Each arm's own level, compared within periods of constant weights; empty when an arm cannot be told."""
+    metric = summary.metric.model_copy(update={"covariate": None})
+    size = columns_of(metric)
+    periods = sorted({cell.period for cell in summary.cells if cell.day < days})
+    arms = range(len(experiment.variants))
+    parts = {(arm, period): summary.moments(arm, days, period=period) for arm in arms for period in periods}
+    used = [period for period in periods if all(parts[arm, period].count >= 2 for arm in arms)]
+    if not used:
+        return ()
+    weights = [
+        sum(parts[arm, period].count for arm in arms) * math.sqrt(min(weights_in(experiment, period)))
+        for period in used
+    ]
+    found = []
+    for arm, name in enumerate(experiment.variants):
+        levels = [_level(metric, _columns(parts[arm, period], 0, size)) for period in used]
+        level = _combined(levels, weights) if sum(weights) else levels[-1]
+        error = math.sqrt(level.variance)
+        found.append(GoalArm(variant=name, units=level.units, value=level.value, standard_error=error))
+    return tuple(found)
+
+
+def _level(metric: Metric, arm: Moments) -> Level:
+    return ratio_level(arm) if metric.kind == "ratio" else mean_level(arm)
+
+
+def _columns(moments: Moments, first: int, last: int | None = None) -> Moments:
+    return Moments(moments.count, moments.mean[first:last], moments.scatter[first:last, first:last])
 
 
 def _effect(

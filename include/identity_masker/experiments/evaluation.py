@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from identity_masker.experiments.allocation import propose
 from identity_masker.experiments.analysis import analyse
 from identity_masker.experiments.decision import decide
 from identity_masker.experiments.design import Experiment
@@ -29,6 +30,7 @@ def evaluate(experiment: Experiment, evidence: Evidence) -> Report:
         metrics=results,
         decision=found.outcome,
         decision_details=found,
+        allocation=propose(experiment, evidence, found.vetoed, healthy=health.ok),
     )
 
 

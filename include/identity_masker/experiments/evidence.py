@@ -67,6 +67,15 @@ class ArmCounts(Document):
     weights: tuple[float, ...]
 
 
+class GoalArm(Document):
+    """An arm's own value of the first goal: what a bandit compares."""
+
+    variant: str
+    units: float
+    value: float
+    standard_error: float
+
+
 class Interaction(Document):
     """How another experiment's variants met this one's: units by (arm here, arm there), and effects by arm there."""
 
@@ -109,3 +118,4 @@ class Evidence(Document):
     counts: Counts
     metrics: tuple[MetricEvidence, ...]
     interactions: tuple[Interaction, ...] = ()
+    goal_arms: tuple[GoalArm, ...] = ()

@@ -14,8 +14,16 @@ from identity_masker.experiments import boundaries, outcomes, tables
 from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.durations import DAY
 from identity_masker.experiments.entries import Entries, enter
-from identity_masker.experiments.estimates import CONTROL, imbalance, read, reading, segment_reading, weights_in
-from identity_masker.experiments.evidence import ArmCounts, Counts, Evidence, MetricEvidence, Reading, Segment
+from identity_masker.experiments.estimates import (
+    CONTROL,
+    goal_arms,
+    imbalance,
+    read,
+    reading,
+    segment_reading,
+    weights_in,
+)
+from identity_masker.experiments.evidence import ArmCounts, Counts, Evidence, GoalArm, MetricEvidence, Reading, Segment
 from identity_masker.experiments.interactions import interactions
 from identity_masker.experiments.metric import Metric
 from identity_masker.experiments.outcomes import Outcomes
@@ -86,7 +94,15 @@ def gather(
             counts=_counts(source),
             metrics=tuple(_metrics(source, summaries)),
             interactions=interactions(connection, experiment, entries, found, others) if others else (),
+            goal_arms=_goal_arms(source, summaries),
         )
+
+
+def _goal_arms(source: Source, summaries: dict[str, Summary]) -> tuple[GoalArm, ...]:
+    goal = source.experiment.goals[0]
+    if goal.kind == "quantile":
+        return ()
+    return goal_arms(source.experiment, summaries[goal.name], source.mature_days(goal))
 
 
 def _metrics(source: Source, summaries: dict[str, Summary]) -> Iterable[MetricEvidence]:

@@ -46,7 +46,9 @@ def _sample_ratio(experiment: Experiment, evidence: Evidence) -> SampleRatio:
     weights = np.array([each.weights for each in rows], dtype=np.float64).reshape(-1, arms)
     unexpected = int(counts[weights == 0.0].sum())
     counted = np.where(weights > 0.0, counts, 0.0)
-    expected = (counted.sum(axis=1, keepdims=True) * weights).sum(axis=0)
+    due = np.cumsum(counted.sum(axis=1, keepdims=True) * weights, axis=0)
+    expected = due[-1] if len(rows) else np.zeros(arms)
+    gaps = np.cumsum(counted, axis=0) / np.where(due > 0.0, due, 1.0) - (due > 0.0)
     p = sample_ratio.chi_square(counted.sum(axis=0), expected) if expected.sum() else 1.0
     path = sample_ratio.sequential_path(counts, weights) if len(rows) else None
     e = sample_ratio.sequential(counts, weights) if len(rows) else 1.0
@@ -63,6 +65,7 @@ def _sample_ratio(experiment: Experiment, evidence: Evidence) -> SampleRatio:
         expected=tuple(float(n) for n in expected),
         unexpected_units=unexpected,
         p_values=tuple(float(each) for each in path.p_values) if path else (),
+        deviations=tuple(tuple(float(gap) for gap in row) for row in gaps),
     )
 
 

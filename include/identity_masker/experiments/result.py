@@ -13,8 +13,12 @@ Outcome = Literal["ship", "stop_harm", "stop_futility", "go_on", "inconclusive",
 
 
 class SampleRatio(Document):
-    """Did the arms get their shares? `e_value` holds over daily looks and changing weights and decides;
-    `p_value` is the chi-square test of one look, which decides only when there is one row."""
+    """Did the arms get their shares?
+
+    `e_value` holds over daily looks and changing weights, and decides; `p_value` is the chi-square test of one look,
+    which decides only when there is one row. `p_values` and `deviations` (units over what they should be, less 1, by
+    arm) are cumulated, one a row.
+    """
 
     ok: bool
     p_value: float
@@ -23,6 +27,7 @@ class SampleRatio(Document):
     expected: tuple[float, ...]
     unexpected_units: int
     p_values: tuple[float, ...]
+    deviations: tuple[tuple[float, ...], ...]
 
 
 class Check(Document):
@@ -112,6 +117,16 @@ class Decision(Document):
     vetoed: tuple[str, ...]
 
 
+class Allocation(Document):
+    """Weights that a bandit asks for, with each arm's probability of being best and expected regret."""
+
+    weights: dict[str, float]
+    changed: bool
+    reason: str
+    p_best: dict[str, float]
+    regret: dict[str, float]
+
+
 class Report(Document):
     """The whole result of one evaluation."""
 
@@ -125,3 +140,4 @@ class Report(Document):
     metrics: tuple[MetricResult, ...]
     decision: str
     decision_details: Decision
+    allocation: Allocation | None = None
