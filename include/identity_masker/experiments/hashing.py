@@ -73,7 +73,7 @@ def layer_key(layer: str) -> int:
 
 def position_with_key(key: int, unit: str) -> float:
     """`position` for a key that is at hand."""
-    data = unit.encode()
+    data = unit.encode(errors="surrogatepass")
     state = key
     padded = data + b"\0" * (-len(data) % 8)
     for word in struct.unpack(f"<{len(padded) // 8}Q", padded):
@@ -155,7 +155,7 @@ def _utf8(values: Sequence[str] | NDArray[np.str_]) -> tuple[NDArray[np.uint8], 
 
     try:
         texts = pa.array(values, type=pa.large_string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, UnicodeError) as error:
         raise BadInputError("units are not texts", got=str(error), allowed="a list of texts") from error
     if texts.null_count:
         raise BadInputError("units are missing", got=f"{texts.null_count} of {len(texts)} empty")
