@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 
 from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
 
+READ_ATTEMPTS = 5
 FINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -112,13 +114,21 @@ class AirflowApi:
         return response.json()
 
     def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
-        try:
-            response = self._authorised(method, path, **more)
-            if response.status_code == httpx.codes.UNAUTHORIZED:
-                self._token = ""
+        """One answer. Reading is repeated: a busy machine may keep the API from answering for a while."""
+        attempts = READ_ATTEMPTS if method == "GET" else 1
+        for attempt in range(1, attempts + 1):
+            try:
                 response = self._authorised(method, path, **more)
-        except httpx.TransportError as error:
-            raise TemporaryError("Airflow's API does not answer", got=f"{self._http.base_url}: {error}") from error
+                if response.status_code == httpx.codes.UNAUTHORIZED:
+                    self._token = ""
+                    response = self._authorised(method, path, **more)
+            except httpx.TransportError as error:
+                if attempt == attempts:
+                    got = f"{self._http.base_url}: {error}"
+                    raise TemporaryError("Airflow's API does not answer", got=got) from error
+                time.sleep(attempt)
+            else:
+                break
         return response
 
     def _authorised(self, method: str, path: str, **more: Any) -> httpx.Response:
