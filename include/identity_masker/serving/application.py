@@ -50,7 +50,12 @@ _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/cs
 def application(title: str, description: str, metrics: HttpMetrics) -> FastAPI:
     """An application with `/docs`, `/openapi.json`, `/metrics` and an answer in words to every error."""
     app = FastAPI(
-        title=title, description=description, version=version("identity-masker"), docs_url=None, redoc_url=None
+        title=title,
+        description=description,
+        version=version("identity-masker"),
+        openapi_tags=[{"name": "masking"}, {"name": "operations"}],
+        docs_url=None,
+        redoc_url=None,
     )
     _handle_errors(app)
     _add_docs(app)

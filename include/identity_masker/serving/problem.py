@@ -70,18 +70,22 @@ def overloaded(status_text: str, reason: str, *, seconds: float, fix: str = "") 
 
 def response(error: HttpError, request_id: str) -> JSONResponse:
     """The response that carries `error`."""
-    problem = Problem(
-        type=TYPE_PREFIX + error.reason.replace("_", "-"),
-        title=HTTPStatus(error.status).phrase,
-        status=error.status,
-        detail=error.detail(),
-        reason=error.reason,
-        fix=error.fix or "",
-        request_id=request_id,
-        retryable=error.status in RETRYABLE,
-        error=error.detail(),
-    )
+    problem = _problem(error.status, error.reason, error.detail(), error.fix or "", request_id)
     return JSONResponse(problem.model_dump(), error.status, error.headers, MEDIA_TYPE)
+
+
+def _problem(status: int, reason: str, detail: str, fix: str, request_id: str) -> Problem:
+    return Problem(
+        type=TYPE_PREFIX + reason.replace("_", "-"),
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        reason=reason,
+        fix=fix,
+        request_id=request_id,
+        retryable=status in RETRYABLE,
+        error=detail,
+    )
 
 
 def internal() -> HttpError:
@@ -94,7 +98,33 @@ def internal() -> HttpError:
     )
 
 
+_EXAMPLES = {
+    400: ("empty_body", "the body is empty; expected the bytes of a picture.", "send the picture as the body"),
+    408: ("slow_body", "the body did not arrive in time; expected the whole body within 15 s.", "send it again"),
+    413: ("body_too_large", "the body is too large; got 30000000 bytes; expected at most 20971520 bytes.", "send less"),
+    415: (
+        "unsupported_media_type",
+        "the content type is not a picture that is read here; got application/json; expected image/png, …",
+        "send the picture's bytes as the body with its content type",
+    ),
+    422: (
+        "truncated",
+        "the picture ends too early; expected a whole file.",
+        "copy or download the file again",
+    ),
+    500: ("masking_failed", "the model could not mask this picture.", "report the request id to the operator"),
+    503: ("overloaded", "the server is full.", "try again in 1 s, as Retry-After says"),
+    504: ("deadline", "the picture was not masked in time; expected an answer within 30 s.", "try again later"),
+}
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Responses for OpenAPI: every status in `statuses` is a problem document."""
-    schema = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": schema} for status in statuses}
+    """Responses for OpenAPI: every status in `statuses` is a problem document, with an example."""
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    reason, detail, fix = _EXAMPLES[status]
+    example = _problem(status, reason, detail, fix, "5f0c6a1b2d3e4f5061728394a5b6c7d8").model_dump()
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema(), "example": example}}
+    return {"description": HTTPStatus(status).phrase, "content": content}

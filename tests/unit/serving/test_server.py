@@ -20,6 +20,7 @@ from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits, decode
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.pictures import encode
+from identity_masker.serving.problem import Problem
 from identity_masker.serving.server import ModelServer, ServerConfig
 from identity_masker.telemetry import logs
 
@@ -292,6 +293,9 @@ def test_the_description_of_the_api_is_whole_and_the_docs_need_no_other_site(htt
     assert set(mask["responses"]) == {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
     assert set(mask["responses"]["422"]["content"]) == {"application/problem+json"}
     assert {p["name"] for p in mask["parameters"]} == {"key", "x-consistency-key"}
+    for status in ("400", "408", "413", "415", "422", "500", "503", "504"):
+        example = Problem.model_validate(mask["responses"][status]["content"]["application/problem+json"]["example"])
+        assert example.status == int(status)
     page = http.get("/docs")
     assert "http" not in re.sub(r"<!--.*?-->", "", page.text)
     for source in re.findall(r'(?:src|href)="(docs/[^"]+)"', page.text):
