@@ -25,11 +25,14 @@ def back_hair(person: Person, pose: Pose, plane: Plane) -> Tensor:
     """Cover of the hair that falls behind the face, down to the person's hair length."""
     x, y = plane.x + pose.front[0] * 0.18 * person.head_width, plane.y
     length = person.hair_length.clamp(min=0.0)
-    volume = person.hair_volume
-    half = (person.head_width + volume) * (1 - (y - 0.5).clamp(min=0.0) * 0.18)
-    skull = ellipse(x, y + 0.06, person.head_width + volume, person.head_height + volume * 0.6)
+    # Short hair stays hidden behind the head.
+    grown = soft(length, 0.0, 0.10)
+    half_width, half_height = person.head_width * (grown * 0.1 + 0.9), person.head_height * (grown * 0.1 + 0.9)
+    volume = person.hair_volume * grown
+    half = (half_width + volume) * (1 - (y - 0.5).clamp(min=0.0) * 0.18)
+    skull = ellipse(x, y + 0.06, half_width + volume, half_height + volume * 0.6)
     fall = rounded(x.abs() - half, torch.maximum(-y, y - (length * 1.05 + 0.25)), 0.16)
-    return cover(torch.minimum(skull, fall), plane.per_pixel) * soft(length, 0.0, 0.08) * has_hair(person)
+    return cover(torch.minimum(skull, fall), plane.per_pixel) * has_hair(person) * (length > 0)
 
 
 def neck(person: Person, plane: Plane) -> Tensor:
@@ -49,11 +52,16 @@ def ear(person: Person, pose: Pose, plane: Plane, side: float) -> tuple[Tensor, 
     return outer * soft(person.hair_length, 0.30, 0.12), inner
 
 
+def shell_depth(grow: Tensor) -> Tensor:
+    """Squared depth of a shell around the unit sphere, `grow` larger, over the sphere's outline."""
+    return grow * (grow + 2) / ((grow + 1) * (grow + 1))
+
+
 def hair_cap(person: Person, on: Surface, shell: Tensor) -> Tensor:
     """Cover of the hair on the skull, above the hairline and behind the temples, inside the outline `shell`."""
     line = person.hairline + person.hairline_peak * on.x * on.x + person.hair_parting * on.x * 0.6
     above = line - on.y
-    temple = -0.02 - on.z + 0.10 * (0.2 - on.y)
+    temple = shell_depth(person.hair_volume).sqrt() + 0.03 - on.z
     low = on.y - (person.sideburns + person.hair_length.clamp(0.0, 0.25) * 0.8)
     sides = torch.minimum(temple, -low)
     hairy = torch.maximum(above, sides)

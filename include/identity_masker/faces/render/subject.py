@@ -45,12 +45,11 @@ def paint_subject(
     sitter = Sitter(person, factors, pose, light_of(factors, pose.place), plane_of(pose.place, grid))
     behind = _paint_behind(canvas, sitter)
     paint(canvas, cloth, cloth_cover)
-    ears = _paint_ears(canvas, sitter, near=False)
-    face = _paint_face(canvas, sitter)
+    outline = _paint_face(canvas, sitter)
     cap = _paint_hair(canvas, sitter)
-    near_ear = _paint_ears(canvas, sitter, near=True)
-    over_cloth = torch.maximum(torch.maximum(face, cap), torch.maximum(ears, near_ear))
-    return Regions(face=face * (1 - cap) * (1 - near_ear), head=torch.maximum(over_cloth, behind * (1 - cloth_cover)))
+    ears = _paint_ears(canvas, sitter, outline)
+    head = torch.maximum(torch.maximum(outline, cap), torch.maximum(ears, behind * (1 - cloth_cover)))
+    return Regions(face=outline * (1 - cap) * (1 - ears), head=head)
 
 
 def _paint_behind(canvas: Tensor, sitter: Sitter) -> Tensor:
@@ -66,15 +65,14 @@ def _paint_behind(canvas: Tensor, sitter: Sitter) -> Tensor:
     return torch.maximum(fall, throat)
 
 
-def _paint_ears(canvas: Tensor, sitter: Sitter, *, near: bool) -> Tensor:
-    """Both ears behind the head (`near` False), or the one turned to the viewer, in front of it."""
+def _paint_ears(canvas: Tensor, sitter: Sitter, outline: Tensor) -> Tensor:
+    """The ears, over the hair: the one turned to the viewer whole, the other as far as it stands out of the head."""
     skin = features.skin_colour(sitter.person) * 0.93
-    seen = torch.zeros(1)
+    seen = torch.zeros_like(outline)
     for side in (-1.0, 1.0):
         towards = sitter.pose.right[2] * side
         outer, inner = hair.ear(sitter.person, sitter.pose, sitter.plane, side)
-        if near:
-            outer = outer * soft(towards, 0.04, 0.22)
+        outer = outer * torch.maximum(1 - outline, soft(towards, 0.04, 0.22))
         lit = received(sitter.light, torch.full_like(towards, 0.55 * side), towards * 0, towards.clamp(min=0.0) + 0.6)
         paint(canvas, skin * illumination(sitter.light, lit), outer)
         shade(canvas, inner * outer * -0.28)
@@ -117,11 +115,14 @@ def surface_of(
     `grow` (N, 1, 1) makes a shell around the head, as hair is.
     """
     x, y = to_sphere(pose, plane.x, plane.y)
+    least = torch.tensor(0.0025)
     if grow is not None:
+        # The band between the two outlines has one depth, so that it is hair or not as a whole.
+        least = hair.shell_depth(grow)
         shrink = 1 / (grow + 1)
         x, y = x * shrink, (y + grow * 0.2) * shrink
     radius = x * x + y * y
-    z = (1 - radius).clamp(min=0.0025).sqrt()
+    z = torch.maximum(1 - radius, least).sqrt()
     right, down, front = pose.right, pose.down, pose.front
     face_x = x * right[0] + z * right[2]
     face_y = x * down[0] + y * down[1] + z * down[2]
