@@ -36,7 +36,7 @@ check: setup ## Lint, types, import contracts, security
 	ruff format --check .
 	ruff check .
 	mypy
-	lint-imports
+	PYTHONPATH=plugins lint-imports
 	bandit -q -c pyproject.toml -r include plugins dags
 	check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
