@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deploy": ("deploy", "Serve a registered version to all users."),
     "experiments": ("experiments", "Plan, assign, analyse and report experiments."),
     "mask": ("mask", "Mask picture files."),
+    "release": ("release", "Judge a rollout: promote, hold or roll back."),
     "serve": ("serve", "Run one model server."),
     "fleet": ("fleet", "Keep the model servers of all deployed versions alive."),
     "gateway": ("gateway", "Run the traffic gateway in front of the model servers."),

@@ -15,6 +15,7 @@ from identity_masker.statistics.samples import Floats, probability, rows
 
 FOLDS = 5
 RIDGE = 1e-2
+FARTHEST = 5.0
 PERMUTATIONS_AT_ONCE = 250
 # Beyond so many dimensions squares add more noise than they tell.
 MOST_SQUARED = 256
@@ -103,12 +104,22 @@ class _Scorer:
 
 
 def _features(pooled: Floats) -> NDArray[np.float32]:
-    """One, the standardised values, and their standardised squares when there are not too many."""
-    values = _standardised(pooled)
+    """One, the values in robust units, and their squares when there are not too many dimensions.
+
+    Values are cut at five units: a few far rows must not decide the fit, and still lie at its end.
+    """
+    values = np.clip(_robust(pooled), -FARTHEST, FARTHEST)
     parts = [np.ones((len(values), 1)), values]
     if values.shape[1] <= MOST_SQUARED:
         parts.append(_standardised(values**2))
     return np.hstack(parts).astype(np.float32)
+
+
+def _robust(values: Floats) -> Floats:
+    """Deviations from the median in units of IQR / 1.349, or of the standard deviation where that is 0."""
+    lower, middle, upper = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    spread = np.where(upper > lower, (upper - lower) / 1.349, values.std(axis=0))
+    return np.asarray(np.divide(values - middle, spread, out=np.zeros_like(values), where=spread > 1e-12))
 
 
 def _standardised(values: Floats) -> Floats:

@@ -1,0 +1,1 @@
+"""Drift: what comes in now against what the model was trained on."""
