@@ -75,6 +75,12 @@ class AirflowApi:
         state: str = self._json("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")["state"]
         return state
 
+    def active_runs(self, dag_id: str) -> int:
+        """How many runs of a DAG are queued or running."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        found: int = self._json("GET", path, params={"state": ["queued", "running"]})["total_entries"]
+        return found
+
     def tasks(self, run: Run) -> list[Task]:
         rows = self._json("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances")["task_instances"]
         return [

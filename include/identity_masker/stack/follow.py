@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from identity_masker.errors import MaskerError
@@ -29,14 +29,26 @@ class Running:
     names: tuple[str, ...]
 
 
-def chain(api: AirflowApi, first: Run, last_dag: str, *, timeout: float) -> Iterator[Finished | Running]:
-    """Yield what happens, in order, until a run of `last_dag` has succeeded.
+Event = Finished | Running
+
+
+def chain(api: AirflowApi, first: Run, dags: Sequence[str], *, timeout: float) -> Iterator[Event]:
+    """Yield what happens, in order, until a run of each of `dags` has succeeded; `first` is of the first of them.
 
     Raises `MaskerError` with the task and the end of its log when a run fails, when a run ends without starting
     the next, and after `timeout` seconds.
     """
-    run, seen = first, set[tuple[str, int]]()
     deadline = time.monotonic() + timeout
+    run = first
+    tasks = yield from _until_done(api, run, deadline)
+    for following in dags[1:]:
+        run = yield from _next(api, run, tasks, following, deadline)
+        tasks = yield from _until_done(api, run, deadline)
+
+
+def _until_done(api: AirflowApi, run: Run, deadline: float) -> Generator[Event, None, list[Task]]:
+    """Yield what happens in one run until it has succeeded; return its tasks."""
+    seen = set[tuple[str, int]]()
     while True:
         state, tasks = api.run_state(run), api.tasks(run)
         for task in tasks:
@@ -47,26 +59,32 @@ def chain(api: AirflowApi, first: Run, last_dag: str, *, timeout: float) -> Iter
         if state == "failed":
             raise _failure(api, run, tasks)
         if state == "success":
-            if run.dag_id == last_dag:
-                return
-            run, seen = _next(api, run, tasks), set()
-        elif time.monotonic() > deadline:
-            raise MaskerError(f"{run.dag_id} did not end in time", got=f"state {state} after {timeout:.0f} s")
+            return tasks
+        if time.monotonic() > deadline:
+            raise MaskerError(f"{run.dag_id} did not end in time", got=f"state {state}")
         time.sleep(POLL_SECONDS)
 
 
-def _next(api: AirflowApi, run: Run, tasks: list[Task]) -> Run:
-    """The run that the assets of `run` started. A skipped task means that the DAG decided to go no further."""
+def _next(api: AirflowApi, run: Run, tasks: list[Task], following: str, deadline: float) -> Generator[Event, None, Run]:
+    """Wait for the run of `following` that the assets of `run` start, and return it.
+
+    A skipped task means that the DAG decided to go no further. An earlier run that is still active comes first.
+    """
     skipped = next((task for task in tasks if task.state == "skipped"), None)
     if skipped is not None:
         raise MaskerError(f"{run.dag_id} stopped at {skipped.name}", got=f"\n{api.log_tail(run, skipped)}")
-    found = _poll(lambda: api.started_by(run), HANDOVER_SECONDS)
-    if not found:
-        raise MaskerError(
-            f"{run.dag_id} ended well but started no further run",
-            got=f"no asset event of {run.run_id} led to a run",
-            fix="see whether the next DAG is paused in the Airflow UI",
-        )
+    patience = time.monotonic() + HANDOVER_SECONDS
+    while not (found := [made for made in api.started_by(run) if made.dag_id == following]):
+        if api.active_runs(following):
+            patience = time.monotonic() + HANDOVER_SECONDS
+        if time.monotonic() > min(patience, deadline):
+            raise MaskerError(
+                f"{run.dag_id} ended well but no run of {following} started",
+                got=f"no asset event of {run.run_id} led to one",
+                fix=f"see whether {following} is paused in the Airflow UI",
+            )
+        yield Running(())
+        time.sleep(POLL_SECONDS)
     return found[-1]
 
 
@@ -75,10 +93,3 @@ def _failure(api: AirflowApi, run: Run, tasks: list[Task]) -> MaskerError:
     if failed is None:
         return MaskerError(f"{run.dag_id} failed", got=run.run_id)
     return MaskerError(f"{run.dag_id}.{failed.name} failed", got=f"\n{api.log_tail(run, failed)}")
-
-
-def _poll(find: Callable[[], list[Run]], seconds: float) -> list[Run]:
-    deadline = time.monotonic() + seconds
-    while not (found := find()) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return found

@@ -128,7 +128,7 @@ def _pipeline(
 def _follow(api: AirflowApi, first: Run, progress: Progress) -> dict[str, Run]:
     runs = {first.dag_id: first}
     with progress.live():
-        for event in follow.chain(api, first, DAGS[-1], timeout=PIPELINE_SECONDS):
+        for event in follow.chain(api, first, DAGS, timeout=PIPELINE_SECONDS):
             if isinstance(event, follow.Running):
                 progress.status(", ".join(event.names) or "waiting for the scheduler")
                 continue
