@@ -114,9 +114,11 @@ class Home:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
             raise ConflictError(
                 "another `masker up` uses this home",
-                got=f"process {file.read().strip() or 'unknown'} holds {self.root}",
+                got=f"process {holder} holds {self.root}",
                 fix="stop it with `make stop`, or set MASKER_HOME and the ports for a second stack",
             ) from error
         file.truncate(0)
