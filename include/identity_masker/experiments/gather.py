@@ -126,7 +126,8 @@ def _evidence(source: Source, summaries: dict[str, Summary], metric: Metric, arm
         looks = tuple(latest for day in boundaries.look_days(source.experiment) if day == mature)
         return MetricEvidence(name=metric.name, variant=variant, looks=looks, latest=latest)
     summary = summaries[metric.name]
-    days = [day for day in boundaries.look_days(source.experiment) if day <= mature]
+    scheduled = boundaries.look_days(source.experiment) if source.entries.timed else [mature]
+    days = [day for day in scheduled if day <= mature]
     taken = [reading(source.experiment, summary, arm, day) for day in days]
     latest = taken[-1] if days and days[-1] == mature else reading(source.experiment, summary, arm, mature)
     return MetricEvidence(
