@@ -59,7 +59,7 @@ class Frames:
         rows = [[step.real, -step.imag, shift.real], [step.imag, step.real, shift.imag]]
         maps = torch.from_numpy(np.array(rows).transpose(2, 0, 1)).float()
         grid = functional.affine_grid(maps, [len(images), 3, window.size, window.size], align_corners=False)
-        pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        pictures = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
         drawn = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
         return drawn.round_().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
@@ -86,6 +86,6 @@ def resized(images: Images, size: int) -> Images:
     """Pictures (N, S, S, 3) at `size` × `size`, by area means when they shrink."""
     if images.shape[1] == size:
         return images
-    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    pictures = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
     small = functional.interpolate(pictures, size=(size, size), mode="area")
     return small.round_().byte().permute(0, 2, 3, 1).contiguous().numpy()

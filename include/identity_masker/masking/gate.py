@@ -76,13 +76,22 @@ def _hidden_from(attack: Attack, gate: GateConfig) -> Iterator[Finding]:
 
 
 def _use(evidence: Evaluation, gate: GateConfig) -> Iterator[Finding]:
-    """Is what has to be kept still there? Unlabelled data cannot tell, and then the limits do not apply."""
-    if gate.min_pose_r2_ratio is not None and evidence.utility is not None:
-        pose = evidence.utility.groups.get("pose")
-        ratio = None if pose is None or pose.clear <= 0 else pose.masked / pose.clear
-        yield _at_least("pose R² as a share of clear", ratio, gate.min_pose_r2_ratio)
+    """Is what has to be kept still there?"""
+    if gate.min_pose_r2_ratio is not None:
+        yield _pose_kept(evidence, gate.min_pose_r2_ratio)
     if gate.min_background_psnr is not None:
         yield _at_least("background PSNR in dB", evidence.background_psnr, gate.min_background_psnr)
+
+
+def _pose_kept(evidence: Evaluation, limit: float) -> Finding:
+    if evidence.utility is None:
+        text = (
+            "pose was not measured, the photographs have no labels; to do without it set gate.min_pose_r2_ratio: null"
+        )
+        return Finding(ok=False, text=text)
+    pose = evidence.utility.groups.get("pose")
+    ratio = None if pose is None or pose.clear <= 0 else pose.masked / pose.clear
+    return _at_least("pose R² as a share of clear", ratio, limit)
 
 
 def _at_least(name: str, value: float | None, limit: float) -> Finding:

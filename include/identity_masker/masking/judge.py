@@ -185,9 +185,7 @@ def _ridge(features: NDArray[np.float64], factors: Floats) -> NDArray[np.float64
     """Linear map of `features`, with a constant, to `factors`; shrunk relative to the spread of each feature."""
     rows = _with_one(features)
     penalty = np.append(RIDGE * len(rows) * (features.var(axis=0) + 1e-9), 0.0)
-    answers = rows.T @ factors.astype(np.float64)
-    weights: NDArray[np.float64] = np.linalg.solve(rows.T @ rows + np.diag(penalty), answers)
-    return weights
+    return np.asarray(np.linalg.solve(rows.T @ rows + np.diag(penalty), rows.T @ factors), np.float64)
 
 
 def _with_one(features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -87,13 +87,13 @@ def _share(estimate: Estimate | None) -> str:
 
 
 def _use(evidence: Evaluation) -> str:
-    if evidence.utility is None:
-        return "<p>Not measured: the photographs have no labels of pose and expression.</p>"
-    rows = "".join(
-        f"<tr><td>{escape(name)}<td>{kept.clear:.3f}<td>{kept.masked:.3f}"
-        for name, kept in evidence.utility.groups.items()
+    table = "<p>Not measured: the photographs have no labels of pose and expression.</p>"
+    if evidence.utility is not None:
+        rows = [*evidence.utility.groups.items(), ("landmark error", evidence.utility.landmark_error)]
+        cells = "".join(f"<tr><td>{escape(name)}<td>{kept.clear:.3f}<td>{kept.masked:.3f}" for name, kept in rows)
+        table = f"<table><tr><th>R² of<th>clear<th>masked{cells}</table>"
+    psnr = "not measured" if evidence.background_psnr is None else f"{evidence.background_psnr:.1f} dB"
+    return (
+        f"{table}<p>The masker changed {evidence.changed:.1%} of the pixels; {evidence.unchanged} pictures came back "
+        f"unchanged. PSNR outside the heads: {psnr}.</p>"
     )
-    error = evidence.utility.landmark_error
-    if error is not None:
-        rows += f"<tr><td>landmark error<td>{error.clear:.3f}<td>{error.masked:.3f}"
-    return f"<table><tr><th>R² of<th>clear<th>masked{rows}</table>"
