@@ -21,7 +21,7 @@ from identity_masker.statistics.max_statistic import (
 from identity_masker.statistics.samples import Floats
 
 SEED = 29
-MOST_COLUMNS = 500
+MOST_COLUMNS, CORRELATED_ROWS = 500, 2_000
 
 
 def adjusted_p_values(
@@ -39,7 +39,7 @@ def adjusted_p_values(
 
 def independent_columns(names: list[str], side: TableSummary) -> float | None:
     """How many independent columns the numeric columns `names` are worth; None for fewer than two of them."""
-    rows = side.sample.rows
+    rows = side.sample.first(CORRELATED_ROWS)
     numeric = [name for name in names if side.kinds[name] == "numeric"][:MOST_COLUMNS]
     if rows is None or rows.num_rows < 2 or len(numeric) < 2:
         return None

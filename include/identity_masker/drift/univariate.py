@@ -43,9 +43,8 @@ def compare_numeric(name: str, before: NumericSummary, now: NumericSummary, poli
         return Column(**base, status="not_enough_data", note=short)
     reference, current = before.ordered, now.ordered
     found = distances(reference, current, policy.confidence)
-    p_value = found.ks_p_value
-    if _exact(reference) and _exact(current):
-        p_value = ks(reference.values, current.values).p_value
+    exact = _exact(reference) and _exact(current)
+    p_value = ks(reference.values, current.values).p_value if exact else found.ks_p_value
     bins_p_value, shift = _bins_test(before, now, policy)
     if before.scale is None:
         effect = Effect.of(shift, "share of rows")

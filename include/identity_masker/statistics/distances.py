@@ -14,8 +14,9 @@ from identity_masker.errors import BadInputError
 from identity_masker.statistics.quantile_sketch import SortedSample
 from identity_masker.statistics.samples import Floats, probability
 
-# Above this effective size the limit with its correction agrees with the finite distribution to three digits.
-LARGE = 5_000
+# Above the first effective size the limit with its correction agrees with the finite distribution to three digits,
+# above the second it does so in the body, for p-values above the third.
+LARGE, SMALL, BODY = 5_000, 50, 0.1
 # The interval is computed on so many places, equally many observations apart.
 PLACES = 1_000
 
@@ -36,17 +37,22 @@ class Estimate(NamedTuple):
 
 
 class Distances(NamedTuple):
-    """Kolmogorov-Smirnov distance with its p-value, Wasserstein distance, and the latter without its bias.
+    """Kolmogorov-Smirnov distance, Wasserstein distance, and the latter without its bias.
 
     `transport` is the Wasserstein distance less what chance alone adds to it, with an interval; all three in the
     units of the data. `rank_mean`: P(reference < current) + P(equal)/2, one half without drift.
     """
 
     ks: float
-    ks_p_value: float
     wasserstein: float
     transport: Estimate
     rank_mean: float
+    sizes: tuple[float, float]
+
+    @property
+    def ks_p_value(self) -> float:
+        """The p-value of `kolmogorov_p_value`."""
+        return kolmogorov_p_value(self.ks, *self.sizes)
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,7 @@ class _Merge:
 
 
 def distances(reference: SortedSample, current: SortedSample, confidence: float = 0.95) -> Distances:
-    """All distances between two sorted samples from one merge of them.
-
-    The p-value is the one of `kolmogorov_p_value`. Raises `BadInputError` for an empty sample.
-    """
+    """All distances between two sorted samples from one merge of them. Raises `BadInputError` for an empty sample."""
     if not (reference.values.size and current.values.size):
         raise BadInputError("a sample is empty", got=f"{reference.count:g} and {current.count:g} values")
     merge = _Merge.of(reference, current)
@@ -95,25 +98,27 @@ def distances(reference: SortedSample, current: SortedSample, confidence: float 
     wasserstein = float(merge.apart @ merge.gaps)
     return Distances(
         ks,
-        kolmogorov_p_value(ks, reference.effective, current.effective),
         wasserstein,
         _transport(reference, current, merge.places, wasserstein, confidence),
         merge.rank_mean,
+        (reference.effective, current.effective),
     )
 
 
 def kolmogorov_p_value(distance: float, n: float, m: float) -> float:
     """Two-sided p-value of the two-sample distance: the one-sample distribution at size nm/(n+m).
 
-    As `scipy.stats.ks_2samp(method="asymp")`; conservative for small samples and for ties. Large sizes use the limit
-    with the correction of Vrbik, Pioneer J. Theor. Appl. Stat. 15 (2018) 15-19.
+    As `scipy.stats.ks_2samp(method="asymp")`; conservative for small samples and for ties. Where it agrees to three
+    digits - large sizes, and the body of the distribution - the limit is used with the correction of Vrbik, Pioneer
+    J. Theor. Appl. Stat. 15 (2018) 15-19.
     """
-    size = round(n * m / (n + m))
-    if size <= LARGE:
-        return float(np.clip(stats.kstwo.sf(distance, max(size, 1)), 0.0, 1.0))
+    size = max(1, round(n * m / (n + m)))
     root = math.sqrt(size)
     corrected = distance * root + 1.0 / (6.0 * root) + (distance * root - 1.0) / (4.0 * size)
-    return float(special.kolmogorov(max(corrected, 0.0)))
+    limit = float(special.kolmogorov(max(corrected, 0.0)))
+    if size > LARGE or (size > SMALL and limit > BODY):
+        return limit
+    return float(np.clip(stats.kstwo.sf(distance, size), 0.0, 1.0))
 
 
 def folded_bias(observed: Floats, deviation: Floats) -> Floats:

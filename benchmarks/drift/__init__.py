@@ -1,0 +1,1 @@
+"""Benchmarks of the drift engine: `python -m benchmarks.drift --help`."""

@@ -1,0 +1,50 @@
+"""Benchmarks of the drift engine. Each prints a table in Markdown; `docs/monitoring.md` holds the tables.
+
+python -m benchmarks.drift nights --rows 100 1000 --years 3
+python -m benchmarks.drift power
+python -m benchmarks.drift speed --evidently VENV/bin/python
+python -m benchmarks.drift vectors
+python -m benchmarks.drift memory --rows 100000000 --folder /tmp/drift-rows
+python -m benchmarks.drift stream
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks.drift import memory, nights, power, speed, stream, vectors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(dest="part", required=True)
+    one = parts.add_parser("nights", help="False alarms over nights without drift.")
+    one.add_argument("--rows", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
+    one.add_argument("--years", type=int, default=1)
+    one.add_argument("--columns", type=int, default=50)
+    one.add_argument("--across", choices=["benjamini_hochberg", "max_statistic"], default="benjamini_hochberg")
+    one.add_argument("--correlation", type=float, nargs="+", default=[0.0, 0.9])
+    parts.add_parser("power", help="How often drift is found.").add_argument("--repeats", type=int, default=100)
+    one = parts.add_parser("speed", help="20 columns, 100,000 against 100,000, beside scipy (and evidently).")
+    one.add_argument("--repeats", type=int, default=5)
+    one.add_argument("--evidently", type=Path, help="Python of an environment that has evidently 0.7.")
+    parts.add_parser("vectors", help="Tests of 2,000 against 2,000 vectors of 64 numbers.")
+    one = parts.add_parser("memory", help="Summarise a table of any length out of core.")
+    one.add_argument("--rows", type=int, default=100_000_000)
+    one.add_argument("--folder", type=Path, required=True, help="Where the table is written (5 GB for 100 million).")
+    parts.add_parser("stream", help="Mean run length of the detector between nights.")
+    options = vars(parser.parse_args())
+    runs = {
+        "nights": nights.run,
+        "power": power.run,
+        "speed": speed.run,
+        "vectors": vectors.run,
+        "memory": memory.run,
+        "stream": stream.run,
+    }
+    runs[options.pop("part")](**options)
+
+
+if __name__ == "__main__":
+    main()
