@@ -61,8 +61,8 @@ class Airflow:
         services.prepare_airflow(self.home, self.environment)
         for service in self._services.values():
             service.start()
-        wait_for("a healthy Airflow", self._healthy, within=180)
-        wait_for("the DAGs", lambda: all(map(self.api.has_dag, DAGS)), within=90)
+        wait_for("a healthy Airflow", self._healthy, within=300)
+        wait_for("the DAGs", lambda: all(map(self.api.has_dag, DAGS)), within=180)
 
     def stop(self) -> None:
         processes.stop(*self._services.values())

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -29,7 +30,6 @@ BUCKET = "masker"
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 PARTS = ("fleet", "gateway")
 FORWARDED = {"MASKER_STORE_URI", "MASKER_MLFLOW_URI"}
-MODEL_FILES = Path(__file__).with_name("models.yaml")
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(900))
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def variables(home: Path) -> Iterator[dict[str, str]]:
     mlflow = Service("mlflow", mlflow_command(home, tracking), home / "mlflow.log", {**os.environ, **QUIET})
     with postgres(HOST) as database, running(moto, mlflow):
         wait_for("the S3 store", lambda: accepts(HOST, store), within=60)
-        wait_for("MLflow", lambda: accepts(HOST, tracking), within=120)
+        wait_for("MLflow", lambda: accepts(HOST, tracking), within=240)
         given = {
             **KEYS,
             "AWS_ENDPOINT_URL": f"http://{HOST}:{store}",
@@ -95,6 +95,13 @@ def bucket_in(endpoint: str) -> None:
     client.close()
 
 
+def models() -> dict[str, Any]:
+    """Model configurations by file name, mounted over the image's own: one quick, one slow enough to be killed."""
+    tiny = yaml.safe_load((PROJECT / "include" / "config" / "models" / "masker-tiny.yaml").read_text())
+    longer = {**tiny["training"], "steps": 1500, "checkpoint_steps": 50, "rendered_share": 0.0, "seed": 7}
+    return {"quick.yaml": tiny, "slow.yaml": {**tiny, "training": longer}}
+
+
 @pytest.fixture(scope="session")
 def gateway_port() -> int:
     return free_port()
@@ -117,7 +124,7 @@ def world(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[
     )
     with namespace() as made, gpu_node():
         made.secret(SECRET, {name: value for name, value in variables.items() if name not in FORWARDED})
-        made.config_map(MODELS, yaml.safe_load(MODEL_FILES.read_text()))
+        made.config_map(MODELS, models())
         own = {
             "AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home)),
             "AIRFLOW_CONN_MASKER_GATEWAY": f"http://{HOST}:{gateway_port}",

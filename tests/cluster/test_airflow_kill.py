@@ -19,7 +19,7 @@ from identity_masker.stack.airflow_api import Run
 def dataset(world: World) -> str:
     """A validated version; the DAG that is started by it trains something quick, which is not waited for."""
     run = world.airflow.api.trigger("ingest_faces", {"images": 400})
-    assert world.airflow.finished(run, within=300) == "success"
+    assert world.airflow.finished(run, within=600) == "success"
     version: str = world.airflow.api.xcom(run, "ingest")["version"]
     return version
 
@@ -48,7 +48,7 @@ def train_until_underway(world: World, dataset: str) -> Run:
             return False
         return '"event": "training"' in world.namespace.kubectl("logs", pods[0]["metadata"]["name"], "-c", "base")
 
-    wait_for("the training", underway, within=300)
+    wait_for("the training", underway, within=600)
     return run
 
 
@@ -72,7 +72,7 @@ def test_scheduler_killed_while_the_pod_trains(world: World, dataset: str) -> No
     assert ended(training_pods(world, run)[0]) == {}, "the pod has to outlive the scheduler"
     world.airflow.restart("scheduler")
     world.airflow.restart("triggerer")
-    assert world.airflow.finished(run, within=420) == "success", world.airflow.failures(run)
+    assert world.airflow.finished(run, within=900) == "success", world.airflow.failures(run)
     assert world.airflow.tries(run, "train") == 1
     assert_trained_once(world, run, name)
 
@@ -83,6 +83,6 @@ def test_next_attempt_takes_over_the_pod_of_a_killed_worker(world: World, datase
     name = training_pods(world, run)[0]["metadata"]["name"]
     world.airflow.kill("scheduler")  # and with it the local executor's workers
     world.airflow.restart("scheduler")
-    assert world.airflow.finished(run, within=420) == "success", world.airflow.failures(run)
+    assert world.airflow.finished(run, within=900) == "success", world.airflow.failures(run)
     assert world.airflow.tries(run, "train") == 2
     assert_trained_once(world, run, name)

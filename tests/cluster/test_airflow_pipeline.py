@@ -28,7 +28,7 @@ def runs(world: World, serving: str) -> dict[str, Run]:
     run = world.airflow.api.trigger("ingest_faces", {"images": 400})
     for dag in STEPS:
         assert run.dag_id == dag
-        state = world.airflow.finished(run, within=480)
+        state = world.airflow.finished(run, within=900)
         assert state == "success", f"{dag}: {world.airflow.failures(run)}"
         chain[dag] = run
         run = next(iter(world.airflow.api.started_by(run)), run)
