@@ -37,14 +37,17 @@ check: setup ## Lint, types, import contracts, security
 	ruff check .
 	mypy
 	PYTHONPATH=plugins lint-imports
-	bandit -q -c pyproject.toml -r include plugins dags
 	check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-audit: setup ## Look the lock up in the vulnerability database
+audit: setup ## Security linter, and the lock against the vulnerability database
+	bandit -q -c pyproject.toml -r include plugins dags
 	pip-audit --disable-pip --no-deps -r requirements.txt
 
 test: setup ## Run the tests that need no cluster
 	$(PYTEST)
+
+test-stack: setup ## Start the whole stack with small sizes and use it as a user does
+	$(PYTEST) -m stack tests/integration/test_stack.py
 
 test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE
 	@[ -n "$$KUBECONFIG" ] || { echo "set KUBECONFIG to the cluster to test on" >&2; exit 2; }

@@ -23,7 +23,7 @@ from identity_masker.settings import Settings
 from identity_masker.stack import services
 from identity_masker.stack.home import Home
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 MASKER = str(Path(sys.executable).with_name("masker"))
 CHROMIUM = Path("/usr/bin/chromium")
 
