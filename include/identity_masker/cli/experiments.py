@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
+from pydantic import BaseModel
+from rich.console import Console, RenderableType
 
 from identity_masker.cli import step
+from identity_masker.settings import settings
 
 
 @click.group()
@@ -26,9 +30,10 @@ def plan(experiment: str, units_per_day: float | None, as_json: bool) -> None:
     from identity_masker.errors import BadInputError
     from identity_masker.experiments import catalog
     from identity_masker.experiments.plan import plan as planned
+    from identity_masker.experiments.terminal import shown_plan
 
     result = planned(catalog.load(experiment), units_per_day)
-    step.finish(result, as_json=as_json)
+    _finish(result, shown_plan(result), as_json=as_json)
     if not result.answerable:
         raise BadInputError("the experiment cannot answer its question as planned", got="; ".join(result.reasons))
 
@@ -66,12 +71,13 @@ def analyze(
 
     from identity_masker.experiments import archive, catalog
     from identity_masker.experiments.evaluation import evaluate_files
+    from identity_masker.experiments.terminal import shown_report
 
     moment = as_of if isinstance(as_of, datetime) else None
     evidence, result = evaluate_files(catalog.load(config), exposures, outcomes, as_of=moment, others=others)
     if save:
         archive.save(evidence)
-    step.finish(result, as_json=as_json)
+    _finish(result, shown_report(result), as_json=as_json)
 
 
 @command.command()
@@ -117,3 +123,11 @@ def schema() -> None:
     from identity_masker.experiments.design import Experiment
 
     click.echo(json.dumps(Experiment.model_json_schema(), indent=2, sort_keys=True))
+
+
+def _finish(result: BaseModel, shown: RenderableType, *, as_json: bool) -> None:
+    """As `step.finish`, with `shown` instead of a plain table on a terminal."""
+    if sys.stdout.isatty() and not as_json and settings().result is None:
+        Console().print(shown)
+    else:
+        step.finish(result, as_json=as_json)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -11,13 +12,16 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from rich.console import Console
 
 from identity_masker.cli.main import main
 from identity_masker.errors import BadInputError, ConflictError, NotFoundError
 from identity_masker.experiments import allocation, archive
 from identity_masker.experiments.evaluation import evaluate_files
+from identity_masker.experiments.plan import plan
 from identity_masker.experiments.publishing import publish
 from identity_masker.experiments.report import html
+from identity_masker.experiments.terminal import shown_plan, shown_report
 
 Make = Callable[..., Any]
 Capture = pytest.CaptureFixture[str]
@@ -117,6 +121,17 @@ def test_publishing_from_files_and_from_stored_evidence(design: Make, files: tup
     assert stored.decision == fresh.decision
     assert {"forest.png", "sample_ratio.png", "masks-warm.png"} <= {path.name for path in (tmp_path / "png").iterdir()}
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in (tmp_path / "png").iterdir())
+
+
+def test_a_terminal_shows_plan_and_report_as_tables(design: Make, files: tuple[str, str]) -> None:
+    made = design(**settings())
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(shown_plan(plan(made)))
+    console.print(shown_report(evaluate_files(made, *files)[1]))
+    text = console.export_text()
+    assert "cannot answer its question" in text
+    assert "Ship warm" in text
+    assert "non-inferior" in text
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Benchmarks of the experiment engine: `python -m benchmarks.experiments --help`."""
