@@ -58,7 +58,7 @@ class FactorBottleneckMasker:
             self._mask(torch.from_numpy(np.array(images[at : at + BATCH])), list(keys[at : at + BATCH]))
             for at in range(0, len(images), BATCH)
         ]
-        return np.concatenate(parts)
+        return torch.cat(parts).numpy()
 
     @torch.inference_mode()
     def read(self, pictures: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class FactorBottleneckMasker:
         return quantise(factors, self.config.bits)
 
     @torch.inference_mode()
-    def _mask(self, images: Tensor, keys: list[str]) -> NDArray[np.uint8]:
+    def _mask(self, images: Tensor, keys: list[str]) -> Tensor:
         height, width = images.shape[1:3]
         pictures = images.permute(0, 3, 1, 2).to(torch.float32).contiguous() / 255
         square = functional.pad(pictures, margins(height, width), mode="replicate")

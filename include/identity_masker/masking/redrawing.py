@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from identity_masker.faces.render import backdrop, people
-from identity_masker.faces.render.colours import channels
 from identity_masker.faces.render.geometry import Grid, Plane, by_name, place_of, plane_of, rows_of_picture
 from identity_masker.faces.render.subject import paint_subject
 from identity_masker.masking.hull import inside_hull
@@ -43,7 +42,7 @@ def redraw(remaining: Tensor, hole: Tensor, code: Tensor, avatars: Tensor) -> Te
         strip = drawn[:, :, top : top + step]
         plane = _plane(code, grid)
         covered = backdrop.cloth_cover(plane.body_x, plane.body_y, plane.per_pixel)
-        paint_subject(strip, grid, channels(strip.clone()), covered, person, factors)
+        paint_subject(strip, grid, strip.clone(), covered, person, factors)
     return torch.where(hole.unsqueeze(1), drawn, remaining)
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from identity_masker.faces.render import hashing
-from identity_masker.faces.render.colours import Colour, times
 from identity_masker.faces.render.geometry import Grid
 from identity_masker.faces.render.hair import SHOULDERS_Y
 from identity_masker.faces.render.scenes import GRID, Scene
 from identity_masker.faces.render.shapes import cover, wave
-
-CHANNEL = 0x5BD1E995
-"""Distance of the noise keys of two channels."""
 
 
 def spline(position: Tensor) -> list[Tensor]:
@@ -32,23 +27,19 @@ def spline(position: Tensor) -> list[Tensor]:
 def background(scene: Scene, grid: Grid) -> Tensor:
     """(N, 3, H, W): a smooth field of colours with bands across it."""
     x, y = grid.x, grid.y
+    across, down = spline(x.unsqueeze(1)), spline(y.unsqueeze(1))
+    canvas = torch.zeros(len(scene), 3, y.shape[-2], x.shape[-1])
+    for row in range(GRID):
+        line = torch.zeros(len(scene), 3, 1, x.shape[-1])
+        for column in range(GRID):
+            line = line + scene.background[:, :, row, column, None, None] * across[column]
+        canvas.add_(line * down[row])
     bands = scene.bands.reshape(-1, 6, 1, 1)
     phase = x * (bands[:, 0] * 2 - 1) + y * (bands[:, 1] * 2 - 1)
     stripes = wave(phase * (bands[:, 2] * 3 + 0.5) + bands[:, 3])
     stripes = (stripes * (bands[:, 5] * bands[:, 5] * 5 + 1)).clamp(-1.0, 1.0)
-    factor = stripes * bands[:, 4] * bands[:, 4] * 0.25 + 1
-    across, down = spline(x), spline(y)
-    canvas = torch.empty(len(scene), 3, y.shape[-2], x.shape[-1])
-    for channel, plane in enumerate(canvas.unbind(1)):
-        lines = [_mixed(scene.background[:, channel, row], across) * down[row] for row in range(GRID)]
-        plane.copy_(sum(lines[1:], start=lines[0]).mul_(factor).clamp_(0.0, 1.0))
-    return canvas
-
-
-def _mixed(points: Tensor, weights: list[Tensor]) -> Tensor:
-    """(N, 1, W): control points (N, GRID) weighted and added in a fixed order."""
-    parts = [points[:, index, None, None] * weight for index, weight in enumerate(weights)]
-    return sum(parts[1:], start=parts[0])
+    canvas.mul_((stripes * bands[:, 4] * bands[:, 4] * 0.25 + 1).unsqueeze(1))
+    return canvas.clamp_(0.0, 1.0)
 
 
 def cloth_top(x: Tensor) -> Tensor:
@@ -66,18 +57,16 @@ def cloth_cover(x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
     return cover((cloth_top(x) - y) * 0.9, per_pixel)
 
 
-def cloth(scene: Scene, x: Tensor, y: Tensor, lit: Tensor) -> Colour:
-    """A plain or striped cloth; `lit` is the light on it."""
-    red, green, blue, frequency, strength, _ = (scene.cloth[:, column].reshape(-1, 1, 1) for column in range(6))
-    stripes = wave(y * (frequency * 6 + 2) + x.abs() * 0.8).clamp_(-0.5, 0.5)
-    pattern = (stripes * (strength - 0.5).clamp(min=0.0) * 0.8 + 1) * (lit * 0.35 + 0.75)
-    return times((red * 0.8 + 0.08, green * 0.8 + 0.08, blue * 0.8 + 0.08), pattern)
+def cloth(scene: Scene, x: Tensor, y: Tensor, lit: Tensor) -> Tensor:
+    """(N, 3, H, W): a plain or striped cloth; `lit` is the light on it."""
+    numbers = scene.cloth.reshape(-1, 6, 1, 1)
+    colour = numbers[:, :3] * 0.8 + 0.08
+    stripes = wave(y * (numbers[:, 3] * 6 + 2) + x.abs() * 0.8).clamp_(-0.5, 0.5)
+    pattern = stripes * (numbers[:, 4] - 0.5).clamp(min=0.0) * 0.8 + 1
+    return colour.unsqueeze(-1).unsqueeze(-1).reshape(-1, 3, 1, 1) * (pattern * (lit * 0.35 + 0.75)).unsqueeze(1)
 
 
-def add_noise(canvas: Tensor, scene: Scene, first_row: int) -> None:
-    """Camera noise, of its own for every pixel and channel, on rows from `first_row` on."""
-    _, _, height, width = canvas.shape
-    level = scene.noise.reshape(-1, 1, 1)
-    for channel, plane in enumerate(canvas.unbind(1)):
-        noise = hashing.grain(scene.noise_keys + np.uint64(channel * CHANNEL), first_row * width, height * width)
-        plane.add_(torch.from_numpy(noise).reshape(plane.shape).mul_(level))
+def add_noise(canvas: Tensor, scene: Scene) -> None:
+    """Camera noise, of its own for every pixel and channel."""
+    noise = torch.from_numpy(hashing.grain(scene.noise_keys, canvas[0].numel())).reshape(canvas.shape)
+    canvas.add_(noise.mul_(scene.noise.reshape(-1, 1, 1, 1)))

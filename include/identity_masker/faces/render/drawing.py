@@ -11,14 +11,11 @@ from torch import Tensor
 
 from identity_masker.errors import BadInputError
 from identity_masker.faces.render import backdrop, features, people, scenes
-from identity_masker.faces.render.geometry import Grid, by_name, place_of, plane_of, pose_of, project, rows_of_picture
-from identity_masker.faces.render.light import light_of, received
+from identity_masker.faces.render import light as lighting
+from identity_masker.faces.render.geometry import by_name, place_of, plane_of, pose_of, project, rows_of_picture
 from identity_masker.faces.render.people import Person
 from identity_masker.faces.render.scenes import Scene
 from identity_masker.faces.render.subject import paint_subject
-
-Bytes = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 SMALLEST, LARGEST = 64, 256
 CHUNK_PIXELS = 8 * 64 * 64
@@ -72,8 +69,8 @@ def draw_as(
     unit = people.numbers(seed if others_seed is None else others_seed, drawn)
     step = max(1, CHUNK_PIXELS // (size * size))
     with torch.no_grad():
-        parts = [_pictures(scene.rows(at, at + step), unit[at : at + step], size) for at in range(0, len(scene), step)]
-    images, landmarks, face, head = (np.concatenate(column) for column in zip(*parts, strict=True))
+        parts = [_picture(scene.rows(at, at + step), unit[at : at + step], size) for at in range(0, len(scene), step)]
+    images, landmarks, face, head = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     return Rendered(images, drawn, scene.factors.numpy(), landmarks, face, head)
 
 
@@ -98,35 +95,26 @@ def landmarks_of(person: Person, factors: Tensor) -> Tensor:
     return torch.stack([torch.cat([x, y], dim=-1).squeeze(1) for x, y in projected], dim=1) * 0.5 + 0.5
 
 
-def _pictures(scene: Scene, unit: Tensor, size: int) -> tuple[Bytes, NDArray[np.float32], Mask, Mask]:
-    """Images, landmarks, face and head of some scenes, drawn in strips that fit the cache."""
+def _picture(scene: Scene, unit: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     person = people.from_numbers(unit, scene.jitter)
-    height = max(1, CHUNK_PIXELS // (size * len(scene)))
-    strips = [_strip(scene, person, rows_of_picture(size, top, top + height), top) for top in range(0, size, height)]
-    images, face, head = (np.concatenate(column, axis=1) for column in zip(*strips, strict=True))
-    return images, landmarks_of(person, scene.factors).numpy(), face, head
-
-
-def _strip(scene: Scene, person: Person, grid: Grid, top: int) -> tuple[Bytes, Mask, Mask]:
     factors = by_name(scene.factors)
     place = place_of(factors)
+    grid = rows_of_picture(size)
     plane = plane_of(place, grid)
     canvas = backdrop.background(scene, grid)
-    facing = torch.full_like(place.scale, 0.55)
-    lit = received(light_of(factors, place), plane.body_x * 0.6, facing * 0 - 0.4, facing)
+    light = lighting.light_of(factors, place)
+    flat = torch.full_like(place.scale, 0.55)
+    lit = lighting.received(light, plane.body_x * 0.6, flat * 0 - 0.4, flat)
     covered = backdrop.cloth_cover(plane.body_x, plane.body_y, plane.per_pixel)
     cloth = backdrop.cloth(scene, plane.body_x, plane.body_y, lit)
     regions = paint_subject(canvas, grid, cloth, covered, person, factors)
-    backdrop.add_noise(canvas, scene, top)
-    return to_bytes(canvas), regions.face.numpy() > 0.5, regions.head.numpy() > 0.5
+    backdrop.add_noise(canvas, scene)
+    return to_bytes(canvas), landmarks_of(person, scene.factors), regions.face > 0.5, regions.head > 0.5
 
 
-def to_bytes(canvas: Tensor) -> Bytes:
+def to_bytes(canvas: Tensor) -> Tensor:
     """(N, 3, H, W) in [0, 1] → (N, H, W, 3) uint8, rounded half up."""
-    pixels = np.empty((canvas.shape[0], *canvas.shape[2:], 3), np.uint8)
-    for channel, plane in enumerate(canvas.unbind(1)):
-        pixels[..., channel] = (plane * 255 + 0.5).clamp_(0.0, 255.0).numpy()
-    return pixels
+    return (canvas * 255 + 0.5).clamp_(0.0, 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def _check(owners: NDArray[np.int64], shots: NDArray[np.int64], others: NDArray[np.int64], size: int) -> None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from identity_masker.faces.render.colours import Colour, constant, paint, palette, shade, times
 from identity_masker.faces.render.geometry import Factors
 from identity_masker.faces.render.light import Light
 from identity_masker.faces.render.people import Person
-from identity_masker.faces.render.shapes import cover, ellipse, floor, root, soft
+from identity_masker.faces.render.shapes import cover, ellipse, paint, palette, shade, soft
 
 SKIN = ((0.34, 0.21, 0.15), (0.50, 0.32, 0.22), (0.68, 0.47, 0.34), (0.85, 0.65, 0.51), (0.97, 0.82, 0.71))
 IRIS = (
@@ -62,12 +61,13 @@ class Mouth:
         return self.height - self.bend * 0.62
 
 
-def skin_colour(person: Person) -> Colour:
-    red, green, blue = palette(SKIN, person.skin_tone)
-    return red * (person.skin_hue + 1), green, blue * (1 - person.skin_hue)
+def skin_colour(person: Person) -> Tensor:
+    tone = palette(SKIN, person.skin_tone)
+    hue = person.skin_hue
+    return tone * torch.stack([hue + 1, torch.ones_like(hue), 1 - hue], dim=1)
 
 
-def hair_colour(person: Person) -> Colour:
+def hair_colour(person: Person) -> Tensor:
     return palette(HAIR, person.hair_tone)
 
 
@@ -84,23 +84,23 @@ def mouth_of(person: Person, factors: Factors) -> Mouth:
 def paint_marks(skin: Tensor, person: Person, on: Surface) -> None:
     """Blush, freckles and two moles."""
     cheek = 1 - ((on.x.abs() - 0.50) ** 2 + (on.y - 0.30) ** 2) * 14
-    paint(skin, constant(0.85, 0.32, 0.30), cheek.clamp_(min=0.0) * person.blush * 0.6)
+    paint(skin, torch.tensor([0.85, 0.32, 0.30]).reshape(1, 3, 1, 1), cheek.clamp_(min=0.0) * person.blush * 0.6)
     paint_freckles(skin, person, on)
     for x, y, size in (
         (person.mole_x, person.mole_y, person.mole_size),
         (person.second_mole_x, person.second_mole_y, person.second_mole_size),
     ):
         dx, dy = on.x - x, on.y - y
-        dot = cover(root(dx * dx + dy * dy) - size, on.per_pixel) * (size > 0)
-        paint(skin, constant(0.16, 0.08, 0.06), dot * 0.9)
+        dot = cover((dx * dx + dy * dy).sqrt() - size, on.per_pixel) * (size > 0)
+        paint(skin, torch.tensor([0.16, 0.08, 0.06]).reshape(1, 3, 1, 1), dot * 0.9)
 
 
 def paint_freckles(skin: Tensor, person: Person, on: Surface) -> None:
     """One dot in each cell of a grid, its place and size hashed from the person and the cell."""
     cells = 9.0
     across, along = (on.x + 2) * cells, (on.y + 2) * cells
-    column, row = floor(across), floor(along)
-    word = (column + row * 64 + floor(person.freckle_pattern) * 4096).to(torch.int32)
+    column, row = across.floor(), along.floor()
+    word = (column + row * 64 + person.freckle_pattern.floor() * 4096).to(torch.int32)
     word = word * 0x2C1B3C6D
     word = (word ^ ((word >> 15) & 0x1FFFF)) * 0x297A2D39
     word = word ^ ((word >> 15) & 0x1FFFF)
@@ -108,12 +108,12 @@ def paint_freckles(skin: Tensor, person: Person, on: Surface) -> None:
     offset_y = ((word >> 8) & 255).to(torch.float32) * (0.5 / 255) + 0.25
     size = ((word >> 16) & 255).to(torch.float32) * (0.20 / 255) + 0.08
     dx, dy = across - column - offset_x, along - row - offset_y
-    dot = cover(root(dx * dx + dy * dy) - size, on.per_pixel * (1 / cells))
+    dot = cover((dx * dx + dy * dy).sqrt() - size, on.per_pixel * (1 / cells))
     band = soft(on.y, -0.12, 0.05) * soft(on.y, 0.48, 0.26) * soft(on.z, 0.35, 0.60) * person.freckles.clamp(min=0.0)
     shade(skin, dot * band * -0.5)
 
 
-def paint_beard(skin: Tensor, person: Person, on: Surface, colour: Colour) -> None:
+def paint_beard(skin: Tensor, person: Person, on: Surface, colour: Tensor) -> None:
     """Beard over jaw and chin, moustache over the lip; negative amounts are a shaved face."""
     edge = person.beard_reach - 0.30 * (on.x * on.x)
     below = soft(on.y, edge - 0.06, edge + 0.06) * soft(on.z, -0.1, 0.15)
@@ -161,12 +161,12 @@ def paint_mouth(skin: Tensor, person: Person, mouth: Mouth, on: Surface) -> None
     shade(skin, cover(torch.maximum(top - on.y, on.y - middle), on.per_pixel) * lips * -0.12)
     hollow = torch.maximum(torch.maximum(top_inner - on.y, on.y - bottom_inner), sides)
     inside = cover(hollow, on.per_pixel)
-    paint(skin, constant(0.16, 0.03, 0.04), inside)
+    paint(skin, torch.tensor([0.16, 0.03, 0.04]).reshape(1, 3, 1, 1), inside)
     teeth = torch.maximum(hollow, on.y - (top_inner + mouth.gap * 0.40))
-    paint(skin, constant(0.93, 0.91, 0.86), cover(teeth + 0.006, on.per_pixel) * inside)
+    paint(skin, torch.tensor([0.93, 0.91, 0.86]).reshape(1, 3, 1, 1), cover(teeth + 0.006, on.per_pixel) * inside)
     line = torch.maximum((on.y - middle).abs() - 0.010, sides + 0.01)
     closed = (1 - mouth.gap * 20).clamp(min=0.0)
-    paint(skin, times(colour, 0.35), cover(line, on.per_pixel) * closed * 0.9)
+    paint(skin, colour * 0.35, cover(line, on.per_pixel) * closed * 0.9)
 
 
 def paint_eyes(skin: Tensor, person: Person, factors: Factors, on: Surface) -> None:
@@ -187,23 +187,23 @@ def paint_eyes(skin: Tensor, person: Person, factors: Factors, on: Surface) -> N
     shade(skin, soft(shadow, 0.04, -0.08) * person.eye_shadow * -0.5)
     opening = torch.maximum(torch.maximum(upper - y, y - lower), sides)
     white = cover(opening, on.per_pixel)
-    paint(skin, constant(0.95, 0.94, 0.92), white)
+    paint(skin, torch.tensor([0.95, 0.94, 0.92]).reshape(1, 3, 1, 1), white)
     gaze_x = factors["gaze_x"] * mirror * width * 0.52
     gaze_y = factors["gaze_y"] * person.eye_opening * 0.62
     ix, iy = x - gaze_x, y - gaze_y
-    radius = root(ix * ix + iy * iy)
+    radius = (ix * ix + iy * iy).sqrt()
     iris = person.iris_size * 1.12
     paint(skin, palette(IRIS, person.iris_tone), cover(radius - iris, on.per_pixel) * white)
-    paint(skin, constant(0.03, 0.03, 0.03), cover(radius - iris * 0.48, on.per_pixel) * white)
-    spark = root((ix * mirror + iris * 0.35) ** 2 + (iy + iris * 0.4) ** 2) - iris * 0.26
-    paint(skin, constant(1.0, 1.0, 1.0), cover(spark, on.per_pixel) * white * 0.9)
+    paint(skin, torch.tensor([0.03, 0.03, 0.03]).reshape(1, 3, 1, 1), cover(radius - iris * 0.48, on.per_pixel) * white)
+    spark = ((ix * mirror + iris * 0.35) ** 2 + (iy + iris * 0.4) ** 2).sqrt() - iris * 0.26
+    paint(skin, torch.ones(1, 3, 1, 1), cover(spark, on.per_pixel) * white * 0.9)
     lash = torch.maximum((y - upper).abs() - person.lashes, sides - 0.01)
-    paint(skin, constant(0.07, 0.05, 0.05), cover(lash, on.per_pixel) * 0.9)
+    paint(skin, torch.tensor([0.07, 0.05, 0.05]).reshape(1, 3, 1, 1), cover(lash, on.per_pixel) * 0.9)
     rim = torch.maximum((y - lower).abs() - 0.010, sides)
     shade(skin, cover(rim, on.per_pixel) * -0.30)
 
 
-def paint_brows(skin: Tensor, person: Person, factors: Factors, on: Surface, colour: Colour) -> None:
+def paint_brows(skin: Tensor, person: Person, factors: Factors, on: Surface, colour: Tensor) -> None:
     """Raised and arched when `brow` is positive, lowered and drawn together when negative."""
     raised = factors["brow"]
     x = on.x.abs() - person.eye_distance + (-raised).clamp(min=0.0) * 0.05
@@ -214,4 +214,4 @@ def paint_brows(skin: Tensor, person: Person, factors: Factors, on: Surface, col
     middle = base - arch + frown - person.eye_tilt * x * 0.8
     thick = person.brow_thickness * (1 - 0.45 * across.clamp(-0.4, 1.2))
     line = torch.maximum((on.y - middle).abs() - thick, (across.abs() - 1) * person.brow_length)
-    paint(skin, times(colour, 0.7), cover(line, on.per_pixel) * person.brow_darkness)
+    paint(skin, colour * 0.7, cover(line, on.per_pixel) * person.brow_darkness)

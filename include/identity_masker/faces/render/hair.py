@@ -8,7 +8,7 @@ from torch import Tensor
 from identity_masker.faces.render.features import Surface
 from identity_masker.faces.render.geometry import Plane, Pose
 from identity_masker.faces.render.people import Person
-from identity_masker.faces.render.shapes import cover, ellipse, root, rounded, soft, wave
+from identity_masker.faces.render.shapes import cover, ellipse, rounded, soft, wave
 
 SHOULDERS_Y = 1.22
 """Where the cloth begins below the head's middle, in head units; the same for all people."""
@@ -61,7 +61,7 @@ def hair_cap(person: Person, on: Surface, shell: Tensor) -> Tensor:
     """Cover of the hair on the skull, above the hairline and behind the temples, inside the outline `shell`."""
     line = person.hairline + person.hairline_peak * on.x * on.x + person.hair_parting * on.x * 0.6
     above = line - on.y
-    temple = root(shell_depth(person.hair_volume)) + 0.03 - on.z
+    temple = shell_depth(person.hair_volume).sqrt() + 0.03 - on.z
     low = on.y - (person.sideburns + person.hair_length.clamp(0.0, 0.25) * 0.8)
     sides = torch.minimum(temple, -low)
     hairy = torch.maximum(above, sides)

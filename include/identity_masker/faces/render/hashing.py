@@ -38,14 +38,12 @@ def uniform(keys: Words, count: int) -> NDArray[np.float32]:
     return words.astype(np.float32) * np.float32(2.0**-24)
 
 
-def grain(keys: Words, start: int, count: int) -> NDArray[np.float32]:
-    """(N, count) numbers close to standard normal, at the positions start, start + 1, … of each key's sequence.
+def grain(keys: Words, count: int) -> NDArray[np.float32]:
+    """(N, count) numbers close to standard normal: the sum of the four bytes of a 32-bit hash, standardised.
 
-    The sum of the four bytes of a 32-bit hash, standardised: integer arithmetic up to the last step keeps it
-    equal on every machine.
+    Integer arithmetic up to the last step keeps it equal on every machine.
     """
-    positions = np.arange(start, start + count, dtype=np.uint32)
-    words = positions[None, :] * np.uint32(0x9E3779B1) + scramble(keys).astype(np.uint32)[:, None]
+    words = np.arange(count, dtype=np.uint32)[None, :] * np.uint32(0x9E3779B1) + keys.astype(np.uint32)[:, None]
     words ^= words >> np.uint32(16)
     words *= np.uint32(0x21F0AAAD)
     words ^= words >> np.uint32(15)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from identity_masker.faces.render.colours import Colour, times
 from identity_masker.faces.render.geometry import Factors, Place, cosine, sine
 
 AZIMUTH_RANGE = 1.15
@@ -23,7 +22,7 @@ class Light:
     y: Tensor
     z: Tensor
     strength: Tensor
-    tint: Colour
+    tint: Tensor
 
 
 def light_of(factors: Factors, place: Place) -> Light:
@@ -36,7 +35,7 @@ def light_of(factors: Factors, place: Place) -> Light:
         y=y * place.roll_cos - x * place.roll_sin,
         z=cosine(azimuth) * cosine(elevation),
         strength=factors["light_strength"] * 0.36 + 0.54,
-        tint=(warm * 0.17 + 1, warm * 0.02 + 1, 1 - warm * 0.24),
+        tint=torch.stack([warm * 0.17 + 1, warm * 0.02 + 1, 1 - warm * 0.24], dim=1),
     )
 
 
@@ -45,8 +44,8 @@ def received(light: Light, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     return ((x * light.x + y * light.y + z * light.z) * 0.75 + 0.25).clamp_(min=0.0)
 
 
-def illumination(light: Light, lit: Tensor) -> Colour:
-    """Factor on the colours where `lit` falls on them; the lamp's colour counts only there."""
-    lamp, surround = light.strength * 1.3, torch.sub(1.0, light.strength)
-    red, green, blue = times(light.tint, lamp)
-    return lit * red + surround, lit * green + surround, lit * blue + surround
+def illumination(light: Light, lit: Tensor) -> Tensor:
+    """(N, 3, H, W): factor on the colours; the lamp's colour counts where its light falls."""
+    surround = torch.sub(1.0, light.strength).unsqueeze(1)
+    lamp = light.tint * (light.strength * 1.3).unsqueeze(1)
+    return lit.unsqueeze(1) * lamp + surround

@@ -1,24 +1,15 @@
-"""Antialiased shapes: how much of each pixel they cover.
+"""Antialiased drawing: how much of a pixel a shape covers, and painting a colour through such a cover.
 
-Maps are (N, H, W). Only operations that IEEE 754 rounds correctly are used (+ − × ÷ √ min max): the result does
-not depend on batch size, threads or vector width.
+Maps are (N, H, W), canvases (N, 3, H, W), colours (N, 3, 1, 1). Only operations that IEEE 754 rounds correctly
+are used (+ − × ÷ √ min max): the result does not depend on batch size, threads or vector width.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
-
-
-def root(value: Tensor) -> Tensor:
-    """Square root, without a gradient. torch would split it over threads at any size, which is slower."""
-    return torch.from_numpy(np.sqrt(value.numpy()))
-
-
-def floor(value: Tensor) -> Tensor:
-    """The whole number below, without a gradient; numpy for the same reason as in `root`."""
-    return torch.from_numpy(np.floor(value.numpy()))
 
 
 def cover(distance: Tensor, per_pixel: Tensor) -> Tensor:
@@ -37,17 +28,37 @@ def ellipse(x: Tensor, y: Tensor, radius_x: Tensor | float, radius_y: Tensor | f
     """Distance to an ellipse around the origin, exact on its outline and along its axes to first order."""
     across, along = torch.as_tensor(radius_x), torch.as_tensor(radius_y)
     u, v = x / across, y / along
-    return (root(u * u + v * v) - 1) * torch.minimum(across, along)
+    return ((u * u + v * v).sqrt() - 1) * torch.minimum(across, along)
 
 
 def rounded(across: Tensor, along: Tensor, radius: float) -> Tensor:
     """Distance to the intersection of two half planes with signed distances `across` and `along`, its corner round."""
     u, v = (across + radius).clamp(min=0.0), (along + radius).clamp(min=0.0)
-    return root(u * u + v * v) - radius + torch.maximum(across, along).clamp(max=-radius) + radius
+    return (u * u + v * v).sqrt() - radius + torch.maximum(across, along).clamp(max=-radius) + radius
 
 
 def wave(phase: Tensor) -> Tensor:
     """A smooth wave of period 1 in [-1, 1], made of parabolas instead of a sine."""
-    part = phase - floor(phase)
+    part = phase - phase.floor()
     half = part * 2 - 1
     return half * (1 - half.abs()) * 4
+
+
+def paint(canvas: Tensor, colour: Tensor, covered: Tensor) -> None:
+    """Blend `colour`, (N, 3, 1, 1) or a whole picture, into `canvas` in place."""
+    canvas.add_((colour - canvas).mul_(covered.unsqueeze(1)))
+
+
+def shade(canvas: Tensor, amount: Tensor) -> None:
+    """Darken (amount < 0) or brighten `canvas` in place by a relative amount (N, H, W)."""
+    canvas.mul_((amount + 1).unsqueeze(1))
+
+
+def palette(stops: Sequence[tuple[float, float, float]], position: Tensor) -> Tensor:
+    """(N, 3, 1, 1): the colour at `position` (N, 1, 1) in [0, 1] on a line of colours."""
+    place = position * (len(stops) - 1)
+    colours = torch.zeros(len(position), 3, 1, 1)
+    for index, stop in enumerate(stops):
+        weight = (1 - (place - index).abs()).clamp(min=0.0)
+        colours = colours + weight.unsqueeze(1) * torch.tensor(stop).reshape(1, 3, 1, 1)
+    return colours

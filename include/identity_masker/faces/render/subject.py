@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from identity_masker.faces.render import features, hair
-from identity_masker.faces.render.colours import Colour, channels, flat, paint, shade, times
 from identity_masker.faces.render.features import Surface
 from identity_masker.faces.render.geometry import Factors, Grid, Plane, Pose, plane_of, pose_of, to_sphere
 from identity_masker.faces.render.light import Light, illumination, light_of, received
 from identity_masker.faces.render.people import Person
-from identity_masker.faces.render.shapes import cover, root, soft
+from identity_masker.faces.render.shapes import cover, paint, shade, soft
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Sitter:
 
 
 def paint_subject(
-    canvas: Tensor, grid: Grid, cloth: Colour, cloth_cover: Tensor, person: Person, factors: Factors
+    canvas: Tensor, grid: Grid, cloth: Tensor, cloth_cover: Tensor, person: Person, factors: Factors
 ) -> Regions:
     """Paint the person over `canvas` (N, 3, H, W), the pixels of `grid`, in place, from back to front.
 
@@ -56,26 +55,26 @@ def paint_subject(
 def _paint_behind(canvas: Tensor, sitter: Sitter) -> Tensor:
     """Long hair and the neck, darker under the chin."""
     person, light, plane = sitter.person, sitter.light, sitter.plane
-    whole = torch.ones_like(sitter.pose.place.scale)
+    flat = torch.ones_like(sitter.pose.place.scale)
     fall = hair.back_hair(person, sitter.pose, plane)
-    paint(canvas, times(features.hair_colour(person), illumination(light, whole * 0.25)), fall)
+    paint(canvas, features.hair_colour(person) * illumination(light, flat * 0.25), fall)
     throat = hair.neck(person, plane)
-    lit = received(light, plane.body_x * 1.6, whole * 0.0, whole * 0.6)
+    lit = received(light, plane.body_x * 1.6, flat * 0.0, flat * 0.6)
     shadow = soft(plane.y, 1.35, 0.85) * 0.75
-    paint(canvas, times(features.skin_colour(person), illumination(light, lit * (1 - shadow))), throat)
+    paint(canvas, features.skin_colour(person) * illumination(light, lit * (1 - shadow)), throat)
     return torch.maximum(fall, throat)
 
 
 def _paint_ears(canvas: Tensor, sitter: Sitter, outline: Tensor) -> Tensor:
     """The ears, over the hair: the one turned to the viewer whole, the other as far as it stands out of the head."""
-    skin = times(features.skin_colour(sitter.person), 0.93)
+    skin = features.skin_colour(sitter.person) * 0.93
     seen = torch.zeros_like(outline)
     for side in (-1.0, 1.0):
         towards = sitter.pose.right[2] * side
         outer, inner = hair.ear(sitter.person, sitter.pose, sitter.plane, side)
         outer = outer * torch.maximum(1 - outline, soft(towards, 0.04, 0.22))
         lit = received(sitter.light, torch.full_like(towards, 0.55 * side), towards * 0, towards.clamp(min=0.0) + 0.6)
-        paint(canvas, times(skin, illumination(sitter.light, lit)), outer)
+        paint(canvas, skin * illumination(sitter.light, lit), outer)
         shade(canvas, inner * outer * -0.28)
         seen = torch.maximum(seen, outer)
     return seen
@@ -86,15 +85,15 @@ def _paint_face(canvas: Tensor, sitter: Sitter) -> Tensor:
     person, factors, pose, light = sitter.person, sitter.factors, sitter.pose, sitter.light
     on, normal, outline = surface_of(pose, sitter.plane)
     tone = features.hair_colour(person)
-    face = flat(features.skin_colour(person), outline)
+    face = features.skin_colour(person).expand(-1, -1, *outline.shape[-2:]).clone()
     features.paint_marks(face, person, on)
-    features.paint_beard(face, person, on, times(tone, 0.8))
+    features.paint_beard(face, person, on, tone * 0.8)
     features.paint_mouth(face, person, features.mouth_of(person, factors), on)
     features.paint_eyes(face, person, factors, on)
     features.paint_brows(face, person, factors, on, tone)
     features.paint_nose(face, person, on.lifted(pose.right[2], pose.down[2], features.NOSE_LIFT), light)
     shade(face, soft(normal[2], 0.45, 0.0) * -0.25)
-    paint(canvas, times(channels(face), illumination(light, received(light, *normal))), outline)
+    paint(canvas, face.mul_(illumination(light, received(light, *normal))), outline)
     return outline
 
 
@@ -103,8 +102,8 @@ def _paint_hair(canvas: Tensor, sitter: Sitter) -> Tensor:
     person, light = sitter.person, sitter.light
     shell, normal, outline = surface_of(sitter.pose, sitter.plane, person.hair_volume)
     cap = hair.hair_cap(person, shell, outline)
-    tone = times(features.hair_colour(person), hair.strands(person, shell) + 1)
-    paint(canvas, times(tone, illumination(light, received(light, *normal) * 0.8 + 0.15)), cap)
+    tone = features.hair_colour(person) * (hair.strands(person, shell) + 1).unsqueeze(1)
+    paint(canvas, tone * illumination(light, received(light, *normal) * 0.8 + 0.15), cap)
     return cap
 
 
@@ -123,12 +122,12 @@ def surface_of(
         shrink = 1 / (grow + 1)
         x, y = x * shrink, (y + grow * 0.2) * shrink
     radius = x * x + y * y
-    z = root(torch.maximum(1 - radius, least))
+    z = torch.maximum(1 - radius, least).sqrt()
     right, down, front = pose.right, pose.down, pose.front
     face_x = x * right[0] + z * right[2]
     face_y = x * down[0] + y * down[1] + z * down[2]
     face_z = x * front[0] + y * front[1] + z * front[2]
     stretch = (right[0] - right[2] * x / z).abs().clamp(0.7, 4.0)
     per_unit = plane.per_pixel * pose.half_width
-    outline = cover(root(radius) - 1, per_unit)
+    outline = cover(radius.sqrt() - 1, per_unit)
     return Surface(face_x, face_y, face_z, per_unit / stretch), (x, y, z), outline

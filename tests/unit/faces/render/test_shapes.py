@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_masker.faces.render.shapes import cover, ellipse, rounded, soft, wave
+from identity_masker.faces.render.shapes import cover, ellipse, paint, palette, rounded, soft, wave
 
 
 def axis(size: int) -> torch.Tensor:
@@ -46,3 +46,18 @@ def test_a_wave_has_period_one_and_stays_in_range(phase: float) -> None:
     here, next_one = wave(torch.tensor(phase)).item(), wave(torch.tensor(phase + 1)).item()
     assert -1 <= here <= 1
     assert here == pytest.approx(next_one, abs=1e-3)
+
+
+def test_painting_with_no_cover_changes_nothing_and_with_full_cover_everything() -> None:
+    canvas = torch.rand(1, 3, 4, 4)
+    before = canvas.clone()
+    paint(canvas, torch.ones(1, 3, 1, 1), torch.zeros(1, 4, 4))
+    assert torch.equal(canvas, before)
+    paint(canvas, torch.full((1, 3, 1, 1), 0.25), torch.ones(1, 4, 4))
+    assert torch.allclose(canvas, torch.full((1, 3, 4, 4), 0.25))
+
+
+def test_a_palette_gives_its_stops_at_their_places() -> None:
+    stops = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), (0.7, 0.8, 0.9))
+    colours = palette(stops, torch.tensor([0.0, 0.5, 1.0]).reshape(-1, 1, 1)).reshape(3, 3)
+    assert torch.allclose(colours, torch.tensor(stops))
