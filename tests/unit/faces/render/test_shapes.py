@@ -43,7 +43,7 @@ def test_a_soft_step_runs_from_zero_to_one_either_way(value: float) -> None:
 
 @given(phase=st.floats(-20, 20))
 def test_a_wave_has_period_one_and_stays_in_range(phase: float) -> None:
-    here, next_one = wave(torch.tensor(phase)).item(), wave(torch.tensor(phase + 1)).item()
+    here, next_one = wave(torch.tensor([phase])).item(), wave(torch.tensor([phase + 1])).item()
     assert -1 <= here <= 1
     assert here == pytest.approx(next_one, abs=1e-3)
 

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+from tests.unit.masking.maskers import SECRET, faces, small_masker
+
+from identity_masker import artifacts
+from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.masking.artifact import DESCRIPTION, WEIGHTS, load, save
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save(small_masker(), tmp_path)
+    return tmp_path
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / DESCRIPTION
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_loaded_masker_masks_as_the_saved_one(folder: Path) -> None:
+    images = faces(4).images
+    loaded = load(folder, SECRET)
+    assert (loaded.architecture, loaded.size) == ("factor-bottleneck", 64)
+    assert np.array_equal(loaded.mask(images, list("abcd")), small_masker().mask(images, list("abcd")))
+
+
+def test_saving_the_same_masker_gives_the_same_bytes(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("again")
+    save(small_masker(), other)
+    assert artifacts.sha256_folder(other) == artifacts.sha256_folder(folder)
+
+
+def test_there_is_no_secret_in_the_files(folder: Path) -> None:
+    assert all(SECRET.encode() not in path.read_bytes() for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION, WEIGHTS])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(NotFoundError, match=name):
+        load(folder)
+
+
+def test_changed_weights_are_refused(folder: Path) -> None:
+    content = bytearray((folder / WEIGHTS).read_bytes())
+    content[-1] ^= 1
+    (folder / WEIGHTS).write_bytes(content)
+    with pytest.raises(BadInputError, match="not the ones that were saved"):
+        load(folder)
+
+
+def test_another_architecture_is_refused(folder: Path) -> None:
+    edit(folder, architecture="u-net")
+    with pytest.raises(BadInputError, match=r"u-net.*factor-bottleneck"):
+        load(folder)
+
+
+@pytest.mark.parametrize("changes", [{"config": {"bits": 99}}, {"surprise": 1}])
+def test_a_description_that_does_not_validate_is_refused(folder: Path, changes: dict[str, object]) -> None:
+    edit(folder, **changes)
+    with pytest.raises(BadInputError, match="does not validate"):
+        load(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_description_that_is_not_one_is_refused(folder: Path, text: str) -> None:
+    (folder / DESCRIPTION).write_text(text)
+    with pytest.raises(BadInputError, match="does not validate"):
+        load(folder)
+
+
+def test_weights_of_another_shape_are_refused(folder: Path) -> None:
+    network = small_masker().network.state_dict()
+    name = next(iter(network))
+    save_file({**network, name: network[name][:1].clone()}, folder / WEIGHTS)
+    edit(folder, weights_sha256=artifacts.sha256_file(folder / WEIGHTS))
+    with pytest.raises(BadInputError, match="do not fit"):
+        load(folder)

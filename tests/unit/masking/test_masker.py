@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.unit.masking.maskers import faces, small_masker
+
+from identity_masker.errors import BadInputError, MaskerError
+
+IMAGES = faces(5).images
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (128, 128), (40, 64), (97, 61), (16, 16)])
+def test_a_picture_of_any_shape_comes_back_in_that_shape(height: int, width: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    masked = small_masker().mask(images, ["a", "b"])
+    assert masked.shape == images.shape
+    assert masked.dtype == np.uint8
+    assert not np.array_equal(masked, images)
+
+
+def test_equal_keys_get_equal_faces_and_the_secret_decides_which() -> None:
+    same = np.repeat(IMAGES[:1], 6, axis=0)
+    keys = ["a", "a", "b", "c", "d", "e"]
+    masked = small_masker().mask(same, keys)
+    assert np.array_equal(masked[0], masked[1])
+    assert len(np.unique(masked, axis=0)) > 2
+    assert not np.array_equal(masked, small_masker(secret="some other secret").mask(same, keys))
+
+
+def test_an_image_is_masked_alike_alone_and_in_a_batch() -> None:
+    masker, keys = small_masker(), ["a", "b", "c", "d", "e"]
+    together = masker.mask(IMAGES, keys)
+    for row, key in enumerate(keys):
+        alone = masker.mask(IMAGES[row : row + 1], [key])[0]
+        assert np.abs(alone.astype(int) - together[row]).max() <= 1
+
+
+def test_the_input_is_not_written_to() -> None:
+    images = IMAGES.copy()
+    images.flags.writeable = False
+    small_masker().mask(images, list("abcde"))
+    assert np.array_equal(images, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("images", "keys"),
+    [
+        (IMAGES.astype(np.float32), list("abcde")),
+        (IMAGES[0], ["a"]),
+        (IMAGES[..., :2], list("abcde")),
+        (IMAGES, ["a"]),
+        (IMAGES[:0], []),
+        (np.zeros((1, 8, 64, 3), np.uint8), ["a"]),
+        (np.zeros((1, 20, 5000, 3), np.uint8), ["a"]),
+    ],
+)
+def test_what_cannot_be_masked_is_refused(images: np.ndarray[Any, Any], keys: list[str]) -> None:
+    with pytest.raises(BadInputError, match="expected"):
+        small_masker().mask(images, keys)
+
+
+def test_a_network_that_gives_no_number_raises_and_returns_nothing() -> None:
+    masker = small_masker()
+    with torch.no_grad():
+        masker.network.look_at_face.layers[-1].bias.fill_(torch.nan)
+    with pytest.raises(MaskerError, match="not a number"):
+        masker.mask(IMAGES, list("abcde"))
+
+
+def test_the_code_is_all_that_the_network_says() -> None:
+    codes = small_masker().read(torch.rand(4, 3, 64, 64))
+    assert codes.shape == (4, 16)
+    levels = codes * 31
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+    assert float(codes.abs().max()) <= 1

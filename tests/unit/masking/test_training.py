@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from tests.unit.masking.maskers import faces, plan
+
+from identity_masker.errors import BadInputError, ConflictError
+from identity_masker.masking.config import MaskerConfig
+from identity_masker.masking.masker import FactorBottleneckMasker
+from identity_masker.masking.training import Progress, TrainedMasker, one_cycle, train
+
+TRAIN, VALIDATION = faces(20), faces(6, seed=4)
+
+
+class InterruptedError(Exception):
+    """Stands for the end of the process."""
+
+
+def run(config: MaskerConfig, checkpoint: Path, stop_at: int | None = None) -> tuple[TrainedMasker, list[Progress]]:
+    seen: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.step == stop_at:
+            raise InterruptedError
+
+    return train(config, TRAIN, VALIDATION, checkpoint, report), seen
+
+
+def weights(masker: FactorBottleneckMasker) -> dict[str, torch.Tensor]:
+    return dict(masker.network.state_dict())
+
+
+def same(ours: FactorBottleneckMasker, theirs: FactorBottleneckMasker) -> bool:
+    return all(torch.equal(tensor, weights(theirs)[name]) for name, tensor in weights(ours).items())
+
+
+def test_a_training_that_was_interrupted_ends_with_the_same_weights_to_the_bit(tmp_path: Path) -> None:
+    config = plan(steps=20, checkpoint_steps=10)
+    through, _ = run(config, tmp_path / "through.pt")
+    with pytest.raises(InterruptedError):
+        run(config, tmp_path / "resumed.pt", stop_at=13)
+    resumed, seen = run(config, tmp_path / "resumed.pt")
+    assert resumed.resumed_from == 10
+    assert [progress.step for progress in seen] == list(range(11, 21))
+    assert same(through.masker, resumed.masker)
+
+
+def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
+    first, _ = run(plan(), tmp_path / "c.pt")
+    again, seen = run(plan(), tmp_path / "c.pt")
+    assert seen == []
+    assert again.resumed_from == again.steps == 8
+    assert same(first.masker, again.masker)
+
+
+def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
+    one, _ = run(plan(seed=1), tmp_path / "1.pt")
+    two, _ = run(plan(seed=2), tmp_path / "2.pt")
+    assert not same(one.masker, two.masker)
+
+
+def test_progress_is_reported_for_every_step(tmp_path: Path) -> None:
+    trained, seen = run(plan(), tmp_path / "c.pt")
+    assert [progress.step for progress in seen] == list(range(1, 9))
+    assert all(progress.total == 8 and progress.images_per_second > 0 for progress in seen)
+    assert all(math.isfinite(loss) for progress in seen for loss in progress.losses.values())
+    assert trained.supervision == "dataset+rendered"
+    assert set(trained.r_squared) >= {"yaw", "smile", "gaze_x"}
+
+
+def test_training_learns_where_heads_are(tmp_path: Path) -> None:
+    config = plan(steps=120, batch=16, learning_rate=1e-2, average=0.9, checkpoint_steps=1000)
+    trained, seen = run(config, tmp_path / "c.pt")
+    early = sum(progress.losses["total"] for progress in seen[:10])
+    late = sum(progress.losses["total"] for progress in seen[-10:])
+    assert late < 0.8 * early
+    assert trained.r_squared["shift_x"] > 0.2
+
+
+def test_photographs_without_labels_are_replaced_by_rendered_faces(tmp_path: Path) -> None:
+    nobody = faces(8, labelled=False)
+    trained = train(plan(steps=2), nobody, nobody, tmp_path / "c.pt", lambda progress: None)
+    assert trained.supervision == "rendered"
+    assert trained.r_squared
+
+
+def test_training_on_the_dataset_alone_draws_nothing(tmp_path: Path) -> None:
+    trained, _ = run(plan(steps=2, rendered_share=0.0), tmp_path / "c.pt")
+    assert trained.supervision == "dataset"
+
+
+def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    run(plan(), tmp_path / "c.pt")
+    with pytest.raises(ConflictError, match="another configuration or dataset"):
+        run(plan(learning_rate=1e-4), tmp_path / "c.pt")
+    with pytest.raises(ConflictError):
+        train(plan(), VALIDATION, TRAIN, tmp_path / "c.pt", lambda progress: None)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 not a zip"])
+def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(BadInputError, match="cannot be read"):
+        run(plan(), tmp_path / "c.pt")
+
+
+def test_a_training_that_diverges_stops_and_says_what_to_change(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="learning_rate"):
+        run(plan(steps=60, learning_rate=1e30, warmup=0.0), tmp_path / "c.pt")
+
+
+def test_faces_of_another_size_are_refused(tmp_path: Path) -> None:
+    wrong = TRAIN.take(torch.arange(4).numpy())
+    wrong = type(wrong)(wrong.images[:, :32, :32], wrong.identities, wrong.factors)
+    with pytest.raises(BadInputError, match="size"):
+        train(plan(), wrong, VALIDATION, tmp_path / "c.pt", lambda progress: None)
+
+
+def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
+    rates = [one_cycle(share / 100, 0.2) for share in range(101)]
+    assert max(rates) == rates[20] == 1
+    assert rates == sorted(rates[:20]) + sorted(rates[20:], reverse=True)
+    assert rates[-1] == pytest.approx(0)
