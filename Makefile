@@ -37,10 +37,10 @@ check: setup ## Lint, types, import contracts, security
 	ruff check .
 	mypy
 	PYTHONPATH=plugins lint-imports
+	bandit -q -c pyproject.toml -r include plugins dags
 	check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-audit: setup ## Security linter, and the lock against the vulnerability database
-	bandit -q -c pyproject.toml -r include plugins dags
+audit: setup ## The lock against the vulnerability database
 	pip-audit --disable-pip --no-deps -r requirements.txt
 
 test: setup ## Run the tests that need no cluster

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.masking.encoder import AngularMargin, Encoder, class_means, embed, to_tensor
 from identity_masker.masking.evaluation_config import EncoderConfig, StrongConfig
-from identity_masker.masking.fitting import fit, moved, offsets, shuffled
+from identity_masker.masking.fitting import fit, initialised, moved, offsets, shuffled
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
@@ -79,10 +79,8 @@ def mask_all(masker: Masker, images: Images, purpose: str) -> Images:
 def train_clear(known: KnownPeople, config: EncoderConfig, seed: int) -> Attacker:
     """The clear encoder: trained from random weights on clear photographs of known people."""
     random = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = Encoder(config)
-        centres = torch.randn(int(known.people.max()) + 1, config.embedding)
+    people = int(known.people.max()) + 1
+    encoder, centres = initialised(seed, lambda: (Encoder(config), torch.randn(people, config.embedding)))
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     head = AngularMargin(centres, config.margin, config.scale)
     batches = shuffled(len(known.people), config.batch, random)

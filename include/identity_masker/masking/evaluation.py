@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from identity_masker.masking.baselines import Pixelation
 from identity_masker.masking.encoder import embed
 from identity_masker.masking.evaluation_config import EvaluationConfig
 from identity_masker.masking.evidence import Attack, Evaluation, Pictures, Power
-from identity_masker.masking.judge import Judge, Labels, find_landmarks, read, train_judge
+from identity_masker.masking.judge import Finder, Judge, Labels, find_landmarks, read, train_finder, train_judge
 from identity_masker.masking.utility import Utility, measure_utility
 from identity_masker.masking.verification import Trial, Verification, draw_trial, verify
 
@@ -31,47 +32,54 @@ Embeddings = NDArray[np.float64]
 Report = Callable[[str], None]
 HEAD = (0.5, 0.5, 0.42)
 """The part of an upright face's frame that the attackers see: centre and half side of the window."""
-STAGES = (
-    "mask the pictures", "train the judge", "train the clear encoder", "train the strong attacker",
-    "check its power on pixelation", "check its power on clear pictures",
-)  # fmt: skip
+STAGES = ("mask the pictures", "train the judge and the clear encoder", "train the strong attackers")
 
 
-def evaluate(masker: Masker, attacker: FaceSet, test: FaceSet, config: EvaluationConfig, report: Report) -> Evaluation:
+def evaluate(
+    masker: Masker, attacker: FaceSet, test: FaceSet, config: EvaluationConfig, report: Report, workers: int = 1
+) -> Evaluation:
     """Attack `masker` with people of `attacker` and measure on people of `test`, whom nothing was trained on.
 
     `report` is called with the name of each of `STAGES` as it starts. The two sets must be disjoint by identity and
-    hold square pictures of `config.size`; raises `BadInputError` otherwise.
+    hold square pictures of `config.size`; raises `BadInputError` otherwise. `workers` threads train networks side by
+    side; the figures do not depend on their number when torch itself computes on one thread.
     """
     _check(attacker, test, config)
     started = time.monotonic()
     trial = draw_trial(test.identities, config.gallery, config.seed)
-
-    report(STAGES[0])
-    views = [mask_all(masker, attacker.images, f"attacker/{view}") for view in range(config.strong.views)]
-    masked = mask_all(masker, test.images, "test")
-
-    report(STAGES[1])
     labels = Labels.of(attacker)
-    judge = None if labels is None else train_judge(attacker.images, labels, config.judge, config.seed + 2)
-    cropped = _Cropper(judge, config.encoder.size)
+    with ThreadPoolExecutor(workers) as pool:
+        report(STAGES[0])
+        finding = pool.submit(_finder, attacker.images, labels, config)
+        masking = [
+            pool.submit(mask_all, masker, attacker.images, f"attacker/{view}") for view in range(config.strong.views)
+        ]
+        masked = pool.submit(mask_all, masker, test.images, "test").result()
+        finder, views = finding.result(), [part.result() for part in masking]
 
-    report(STAGES[2])
-    known = KnownPeople.of(cropped(attacker.images), attacker.identities)
-    clear = train_clear(known, config.encoder, config.seed)
-    bench = _Bench(known, cropped(test.images), trial, config, clear)
-    attacks = bench.naive(cropped(masked))
-    report(STAGES[3])
-    attacks += bench.strong("masked", np.stack([cropped(view) for view in views]), cropped(masked))
-    power_checks = _power_checks(bench, cropped, attacker.images, test.images, report)
+        report(STAGES[1])
+        judging = pool.submit(_judge, finder, attacker.images, labels, config)
+        cropped = _Cropper(finder, config.encoder.size)
+        known = KnownPeople.of(cropped(attacker.images), attacker.identities)
+        clear = pool.submit(train_clear, known, config.encoder, config.seed).result()
+        judge = judging.result()
+
+        report(STAGES[2])
+        bench = _Bench(known, cropped(test.images), trial, config, clear)
+        jobs = [
+            pool.submit(_on_masked, bench, cropped, views, masked),
+            pool.submit(_on_pixelated, bench, cropped, attacker.images, test.images),
+            pool.submit(_on_clear, bench),
+        ]
+        attacks = bench.naive(cropped(masked)) + [attack for job in jobs for attack in job.result()]
 
     return Evaluation(
         architecture=masker.architecture,
         photographs=len(test),
         people=trial.people,
         chance=1.0 / trial.people,
-        attacks=attacks + power_checks,
-        power=_power(power_checks, config),
+        attacks=attacks,
+        power=_power(attacks, config),
         utility=_utility(judge, test, masked),
         background_psnr=None if test.landmarks is None else background_psnr(test.images, masked, test.landmarks),
         unchanged=int((masked == test.images).all(axis=(1, 2, 3)).sum()),
@@ -79,6 +87,16 @@ def evaluate(masker: Masker, attacker: FaceSet, test: FaceSet, config: Evaluatio
         seconds=round(time.monotonic() - started, 2),
         config=config,
     )
+
+
+def _finder(images: Images, labels: Labels | None, config: EvaluationConfig) -> Finder | None:
+    return None if labels is None else train_finder(images, labels, config.judge, config.seed + 2)
+
+
+def _judge(finder: Finder | None, images: Images, labels: Labels | None, config: EvaluationConfig) -> Judge | None:
+    if finder is None or labels is None:
+        return None
+    return train_judge(finder, images, labels, config.judge, config.seed + 2)
 
 
 def _check(attacker: FaceSet, test: FaceSet, config: EvaluationConfig) -> None:
@@ -101,19 +119,19 @@ def _check(attacker: FaceSet, test: FaceSet, config: EvaluationConfig) -> None:
 
 @dataclass(frozen=True)
 class _Cropper:
-    """What an attacker makes of pictures before it looks: upright faces by the landmarks that the judge finds.
+    """What an attacker makes of pictures before it looks: upright faces by the landmarks that are found.
 
     The landmarks are found in the very picture that is attacked, masked or not: nothing is taken from its labels.
-    Without a judge the pictures are only resized.
+    Without a finder the pictures are only resized.
     """
 
-    judge: Judge | None
+    finder: Finder | None
     size: int
 
     def __call__(self, images: Images) -> Images:
-        if self.judge is None:
+        if self.finder is None:
             return resized(images, self.size)
-        return Frames.of(find_landmarks(self.judge, images)).crop(images, Window(*HEAD, self.size))
+        return Frames.of(find_landmarks(self.finder, images)).crop(images, Window(*HEAD, self.size))
 
 
 @dataclass(frozen=True)
@@ -158,20 +176,26 @@ class _Bench:
         )  # fmt: skip
 
 
-def _power_checks(bench: _Bench, cropped: _Cropper, attacker: Images, test: Images, report: Report) -> list[Attack]:
-    """The strong attacker, trained in the same way, against pixelation and against no masking at all."""
-    report(STAGES[4])
+def _on_masked(bench: _Bench, cropped: _Cropper, views: list[Images], masked: Images) -> list[Attack]:
+    return bench.strong("masked", np.stack([cropped(view) for view in views]), cropped(masked))
+
+
+def _on_pixelated(bench: _Bench, cropped: _Cropper, attacker: Images, test: Images) -> list[Attack]:
+    """A power check: the strong attacker, trained in the same way, against pixelation."""
     pixelation = Pixelation(bench.config.power.pixel)
     views, probes = mask_all(pixelation, attacker, "attacker"), mask_all(pixelation, test, "test")
-    attacks = bench.strong("pixelated", cropped(views)[None], cropped(probes))
-    report(STAGES[5])
-    # Clear and treated galleries are the same here.
-    return attacks + bench.strong("clear", bench.known.images[None], bench.test)[:1]
+    return bench.strong("pixelated", cropped(views)[None], cropped(probes))
+
+
+def _on_clear(bench: _Bench) -> list[Attack]:
+    """A power check: the strong attacker against no masking at all, where clear and treated galleries are the same."""
+    return bench.strong("clear", bench.known.images[None], bench.test)[:1]
 
 
 def _power(attacks: list[Attack], config: EvaluationConfig) -> Power:
     def best(pictures: Pictures) -> float:
-        return max(attack.result.rank1.value for attack in attacks if attack.pictures == pictures)
+        strong = (attack for attack in attacks if attack.attacker == "strong" and attack.pictures == pictures)
+        return max(attack.result.rank1.value for attack in strong)
 
     return Power(
         rank1_pixelated=best("pixelated"),

@@ -32,7 +32,7 @@ class StrongConfig(_Section):
 
     views: int = Field(default=2, ge=1, le=16, description="Maskings of each photograph, each with a key of its own.")
     clear_share: Share = Field(default=0.25, description="Share of clear photographs in its training batches.")
-    steps: int = Field(default=400, ge=1)
+    steps: int = Field(default=800, ge=1)
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0.0)
 
@@ -41,7 +41,7 @@ class PowerConfig(_Section):
     """What the attackers must manage where identity is there to be found; if they do not, they prove nothing."""
 
     pixel: int = Field(default=8, ge=2, description="Edge of the blocks of the pixelation, in pixels.")
-    min_rank1_pixelated: Share = 0.35
+    min_rank1_pixelated: Share = 0.5
     min_rank1_identity: Share = 0.8
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +13,16 @@ from torch import Tensor, nn
 
 SHIFT = 2
 """Training pictures are moved by up to this many pixels, so that a network learns the face and not its place."""
+
+Made = TypeVar("Made")
+_generator = threading.Lock()
+
+
+def initialised(seed: int, make: Callable[[], Made]) -> Made:
+    """What `make` builds when torch's own generator starts at `seed`; networks are made in several threads."""
+    with _generator, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
 
 
 def fit(

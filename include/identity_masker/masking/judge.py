@@ -6,7 +6,7 @@ and at the mouth. A linear map of all that it read gives the factors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from identity_masker.faces.face_set import FACTORS, LANDMARKS, FaceSet
 from identity_masker.masking.alignment import Frames, Images, Points, Window, resized
 from identity_masker.masking.encoder import to_tensor, trunk
 from identity_masker.masking.evaluation_config import JudgeConfig
-from identity_masker.masking.fitting import fit, moved, offsets, shuffled
+from identity_masker.masking.fitting import fit, initialised, moved, offsets, shuffled
 
 Floats = NDArray[np.float32]
 
@@ -73,11 +73,18 @@ class Look(nn.Module):
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Four looks and the linear map (features + 1, 16) from all that they read to factors."""
+class Finder:
+    """The first two looks: where the face is, and where its landmarks are."""
 
     whole: Look
     face: Look
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Four looks and the linear map (features + 1, 16) from all that they read to factors."""
+
+    finder: Finder
     eyes: Look
     mouth: Look
     combine: NDArray[np.float64]
@@ -91,14 +98,19 @@ class Reading:
     landmarks: Points
 
 
-def train_judge(images: Images, labels: Labels, config: JudgeConfig, seed: int) -> Judge:
-    """A judge trained on labelled clear photographs (N, S, S, 3)."""
+def train_finder(images: Images, labels: Labels, config: JudgeConfig, seed: int) -> Finder:
+    """A finder trained on labelled clear photographs (N, S, S, 3)."""
     every = list(range(len(FACTORS)))
     small = resized(images, WHOLE.size)
     whole = _train_look(small, labels, every, config, seed)
     frames = Frames.of(_see(whole, small)[1])
     face = _train_look(frames.crop(images, FACE), _inside(labels, frames, FACE), every, config, seed + 1)
-    frames = Frames.of(_landmarks(whole, face, images))
+    return Finder(whole, face)
+
+
+def train_judge(finder: Finder, images: Images, labels: Labels, config: JudgeConfig, seed: int) -> Judge:
+    """A judge that looks where `finder` tells, trained on the photographs that `finder` was trained on."""
+    frames = Frames.of(find_landmarks(finder, images))
     eyes, mouth = (
         _train_look(
             frames.crop(images, window), _inside(labels, frames, window), [FACTORS.index(name) for name in names],
@@ -106,8 +118,8 @@ def train_judge(images: Images, labels: Labels, config: JudgeConfig, seed: int) 
         )
         for window, names in ((EYES, EYE_FACTORS), (MOUTH, MOUTH_FACTORS))
     )  # fmt: skip
-    unmapped = Judge(whole, face, eyes, mouth, np.empty((0, 0)))
-    return Judge(whole, face, eyes, mouth, _ridge(_features(unmapped, images)[0], labels.factors))
+    unmapped = Judge(finder, eyes, mouth, np.empty((0, 0)))
+    return replace(unmapped, combine=_ridge(_features(unmapped, images)[0], labels.factors))
 
 
 def read(judge: Judge, images: Images) -> Reading:
@@ -116,18 +128,17 @@ def read(judge: Judge, images: Images) -> Reading:
     return Reading((_with_one(features) @ judge.combine).astype(np.float32), landmarks)
 
 
-def find_landmarks(judge: Judge, images: Images) -> Points:
-    """Landmarks (N, 10, 2) of images (N, S, S, 3) as the judge sees them."""
-    return _landmarks(judge.whole, judge.face, images)
+def find_landmarks(finder: Finder, images: Images) -> Points:
+    """Landmarks (N, 10, 2) of images (N, S, S, 3) as the finder sees them."""
+    frames = Frames.of(_see(finder.whole, resized(images, WHOLE.size))[1])
+    return frames.out_of(_see(finder.face, frames.crop(images, FACE))[1], FACE)
 
 
 def _train_look(images: Images, labels: Labels, columns: list[int], config: JudgeConfig, seed: int) -> Look:
     """One network, trained on shifted, mirrored and brightened or darkened pictures."""
     size = images.shape[1]
     random = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        look = Look(config, size, columns)
+    look = initialised(seed, lambda: Look(config, size, columns))
     look.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     factors, landmarks = torch.from_numpy(labels.factors[:, columns]), torch.from_numpy(labels.landmarks)
     signs = torch.tensor([-1.0 if FACTORS[column] in MIRRORED_FACTORS else 1.0 for column in columns])
@@ -162,16 +173,11 @@ def _see(look: Look, images: Images) -> tuple[Floats, Points]:
     return torch.cat([told for told, _ in parts]).numpy(), torch.cat([found for _, found in parts]).numpy()
 
 
-def _landmarks(whole: Look, face: Look, images: Images) -> Points:
-    frames = Frames.of(_see(whole, resized(images, WHOLE.size))[1])
-    return frames.out_of(_see(face, frames.crop(images, FACE))[1], FACE)
-
-
 def _features(judge: Judge, images: Images) -> tuple[NDArray[np.float64], Points]:
     """All that the looks read, one row a picture, and the landmarks."""
-    roughly, found = _see(judge.whole, resized(images, WHOLE.size))
+    roughly, found = _see(judge.finder.whole, resized(images, WHOLE.size))
     frames = Frames.of(found)
-    closely, points = _see(judge.face, frames.crop(images, FACE))
+    closely, points = _see(judge.finder.face, frames.crop(images, FACE))
     landmarks = frames.out_of(points, FACE)
     frames = Frames.of(landmarks)
     eyes, _ = _see(judge.eyes, frames.crop(images, EYES))

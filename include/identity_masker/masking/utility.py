@@ -6,13 +6,16 @@ Where nobody labelled factors (real photographs) there is no judge and utility i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker.faces.face_set import FACTORS
-from identity_masker.masking.alignment import Points
-from identity_masker.masking.judge import Floats, Labels, Reading
+
+if TYPE_CHECKING:  # they bring torch, which who only reads the evidence does not need
+    from identity_masker.masking.alignment import Points
+    from identity_masker.masking.judge import Floats, Labels, Reading
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "pose": ("yaw", "pitch", "roll"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,15 +16,11 @@ from identity_masker.masking.config import ModelConfig
 from identity_masker.masking.evaluation import evaluate
 from identity_masker.masking.evidence import Evaluation
 from identity_masker.masking.report import before_after, html
-from identity_masker.registry import runs
+from identity_masker.registry import run_files, runs
 from identity_masker.registry.flavor import MASKER_FOLDER
-from identity_masker.registry.train_step import CONFIG_PATH, MODEL_PATH
 from identity_masker.settings import settings
 from identity_masker.telemetry import logs
 
-EVIDENCE_PATH = "evaluation/evaluation.json"
-REPORT_PATH = "evaluation/report.html"
-PICTURE_PATH = "evaluation/before-after.png"
 log = logs.logger(__name__)
 
 
@@ -53,20 +50,22 @@ def evaluate_step(run_id: str) -> EvaluateResult:
     run = runs.get_run(run_id)
     if run.tags.get("stage") == "evaluated":
         log.info("evaluation_found", run_id=run_id)
-        return _result(run, Evaluation.model_validate(run.read_document(EVIDENCE_PATH)))
+        return _result(run, Evaluation.model_validate(run.read_document(run_files.EVIDENCE)))
     if run.tags.get("stage") != "trained":
         raise BadInputError(
             "the run has no trained masker", got=f"run {run_id}", fix="run `masker train` with its run key to the end"
         )
-    torch.set_num_threads(settings().threads or torch.get_num_threads())
-    config = ModelConfig.model_validate(run.read_document(CONFIG_PATH))
+    workers = settings().threads or len(os.sched_getaffinity(0))
+    # The networks are too small to gain from a second thread, and one thread makes the figures the same everywhere.
+    torch.set_num_threads(1)
+    config = ModelConfig.model_validate(run.read_document(run_files.CONFIG))
     snapshot = open_snapshot(run.tags["dataset"])
     test = snapshot.load("test", config.evaluation.size)
     with TemporaryDirectory(prefix="masker-evaluate-") as folder:
-        masker = artifact.load(run.fetch(f"{MODEL_PATH}/{MASKER_FOLDER}", Path(folder)))
+        masker = artifact.load(run.fetch(f"{run_files.MODEL}/{MASKER_FOLDER}", Path(folder)))
         evidence = evaluate(
             masker, snapshot.load("attacker", config.evaluation.size), test, config.evaluation,
-            lambda stage: log.info("evaluating", stage=stage),
+            lambda stage: log.info("evaluating", stage=stage), workers,
         )  # fmt: skip
         picture = before_after(masker, test)
     return _keep(run, evidence, picture)
@@ -76,10 +75,10 @@ def _keep(run: runs.Run, evidence: Evaluation, picture: bytes) -> EvaluateResult
     """Log figures, report and picture, and only then say that the run is evaluated."""
     run.log_metrics(_metrics(evidence))
     with TemporaryDirectory(prefix="masker-report-") as folder:
-        (Path(folder) / Path(PICTURE_PATH).name).write_bytes(picture)
-        (Path(folder) / Path(REPORT_PATH).name).write_text(html(evidence, picture), encoding="utf-8")
-        run.log_folder(Path(folder), str(Path(REPORT_PATH).parent))
-    run.log_document(evidence.model_dump(mode="json"), EVIDENCE_PATH)
+        (Path(folder) / Path(run_files.PICTURE).name).write_bytes(picture)
+        (Path(folder) / Path(run_files.REPORT).name).write_text(html(evidence, picture), encoding="utf-8")
+        run.log_folder(Path(folder), str(Path(run_files.REPORT).parent))
+    run.log_document(evidence.model_dump(mode="json"), run_files.EVIDENCE)
     return _result(run.set_tags({"stage": "evaluated"}), evidence)
 
 
@@ -113,6 +112,6 @@ def _result(run: runs.Run, evidence: Evaluation) -> EvaluateResult:
         power_ok=evidence.power_ok,
         utility=None if evidence.utility is None else {n: k.model_dump() for n, k in evidence.utility.groups.items()},
         seconds=evidence.seconds,
-        evidence_uri=run.uri(EVIDENCE_PATH),
-        report_uri=run.uri(REPORT_PATH),
+        evidence_uri=run.uri(run_files.EVIDENCE),
+        report_uri=run.uri(run_files.REPORT),
     )

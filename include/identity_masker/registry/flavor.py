@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,13 @@ def _load_pyfunc(path: str) -> PyfuncMasker:
 
 def save(masker_folder: Path, size: int, target: Path) -> None:
     """Write the MLflow model of the masker saved in `masker_folder` (which is named `masker`) to `target`."""
+    with warnings.catch_warnings():
+        # Of the type hints of its own classes, and of an example that would be a picture.
+        warnings.filterwarnings("ignore", message=".*(AnyType|input example was not provided)", category=UserWarning)
+        _save(masker_folder, size, target)
+
+
+def _save(masker_folder: Path, size: int, target: Path) -> None:
     from mlflow import pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec

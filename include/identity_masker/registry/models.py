@@ -68,11 +68,13 @@ def register(run_id: str, source: str, lineage: Lineage, verdict: Verdict, tags:
         }  # fmt: skip
         with calls() as mlflow:
             _make_model()
-            made = mlflow.create_model_version(MODEL, source, run_id, tags=noted, await_creation_for=0)
-        known = get(made.version)
-    if known.verdict == "accepted" and "champion" not in known.aliases:
-        _set_alias("challenger", known.version)
-    return get(known.version)
+            number = mlflow.create_model_version(MODEL, source, run_id, tags=noted, await_creation_for=0).version
+    else:
+        number = known.version
+    current = get(number)  # what a search finds comes without its aliases
+    if current.verdict == "accepted" and "champion" not in current.aliases:
+        _set_alias("challenger", number)
+    return get(number)
 
 
 def _make_model() -> None:

@@ -8,13 +8,10 @@ from identity_masker.errors import BadInputError
 from identity_masker.masking.config import ModelConfig
 from identity_masker.masking.evidence import Evaluation
 from identity_masker.masking.gate import judge
-from identity_masker.registry import models, runs
-from identity_masker.registry.evaluate_step import EVIDENCE_PATH
+from identity_masker.registry import models, run_files, runs
 from identity_masker.registry.semver import Lineage
-from identity_masker.registry.train_step import CONFIG_PATH, MODEL_PATH
 from identity_masker.telemetry import logs
 
-JUDGEMENT_PATH = "evaluation/judgement.json"
 NOTED = (
     "model", "snapshot", "config_sha256", "code_sha256", "code_commit", "artifact_sha256", "dag_id", "dag_run_id",
 )  # fmt: skip
@@ -42,15 +39,17 @@ def register_step(run_id: str) -> RegisterResult:
         raise BadInputError(
             "the run was not evaluated", got=f"run {run_id}", fix=f"run `masker evaluate --run {run_id}` first"
         )
-    config = ModelConfig.model_validate(run.read_document(CONFIG_PATH))
-    judgement = judge(Evaluation.model_validate(run.read_document(EVIDENCE_PATH)), config.gate)
-    run.log_document({"gate": config.gate.model_dump(mode="json"), **judgement.model_dump(mode="json")}, JUDGEMENT_PATH)
+    config = ModelConfig.model_validate(run.read_document(run_files.CONFIG))
+    judgement = judge(Evaluation.model_validate(run.read_document(run_files.EVIDENCE)), config.gate)
+    run.log_document(
+        {"gate": config.gate.model_dump(mode="json"), **judgement.model_dump(mode="json")}, run_files.JUDGEMENT
+    )
     version = models.register(
         run.run_id,
-        run.uri(MODEL_PATH),
+        run.uri(run_files.MODEL),
         Lineage(run.tags["architecture"], run.tags["dataset"]),
         judgement.verdict,
-        {name: run.tags[name] for name in NOTED if name in run.tags} | {"evaluation": run.uri(EVIDENCE_PATH)},
+        {name: run.tags[name] for name in NOTED if name in run.tags} | {"evaluation": run.uri(run_files.EVIDENCE)},
     )
     log.info("registered", version=version.version, semver=version.semver, verdict=version.verdict)
     return RegisterResult(

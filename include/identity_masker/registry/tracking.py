@@ -16,6 +16,7 @@ for _name, _value in {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
     "GIT_PYTHON_REFRESH": "quiet",
 }.items():
     os.environ.setdefault(_name, _value)
@@ -28,6 +29,8 @@ from identity_masker.settings import settings  # noqa: E402
 
 EXPERIMENT = "identity-masker"
 PATIENCE_SECONDS = 5.0
+UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""What MLflow answers for a name that it does not have, or cannot have."""
 
 
 @lru_cache(maxsize=1)
@@ -56,12 +59,10 @@ def calls() -> Iterator[MlflowClient]:
     """A client whose errors come out as the project's own: missing is `NotFoundError`, the rest `TemporaryError`."""
     try:
         yield client()
-    except RestException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+    except MlflowException as error:
+        if error.error_code in UNKNOWN:
             raise NotFoundError("MLflow does not know this", got=error.message) from error
         raise TemporaryError("MLflow refused a call", got=error.message) from error
-    except MlflowException as error:
-        raise TemporaryError("a call to MLflow failed", got=error.message) from error
 
 
 def experiment_id() -> str:

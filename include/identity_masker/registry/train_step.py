@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,15 +16,12 @@ from identity_masker.faces.snapshot import Snapshot, open_snapshot
 from identity_masker.masking import artifact
 from identity_masker.masking.config import MaskerConfig, ModelConfig, load_config
 from identity_masker.masking.training import Progress, TrainedMasker, train
-from identity_masker.registry import flavor, models, provenance, runs
+from identity_masker.registry import flavor, models, provenance, run_files, runs
 from identity_masker.registry.checkpoint_file import CheckpointFile
 from identity_masker.settings import settings
 from identity_masker.telemetry import logs
 
 CURVE_EVERY = 10
-MODEL_PATH = "model"
-RESULT_PATH = "training.json"
-CONFIG_PATH = "config.json"
 log = logs.logger(__name__)
 
 
@@ -60,12 +58,14 @@ def train_step(options: TrainOptions, show: Callable[[Progress], None]) -> Train
     content = _content_tags(config, snapshot)
     if not options.force and (found := _same_model(content)):
         log.info("model_reused", run_id=found.run_id, semver=found.semver)
-        return TrainResult.model_validate({**runs.get_run(found.run_id).read_document(RESULT_PATH), "reused": True})
+        return TrainResult.model_validate(
+            {**runs.get_run(found.run_id).read_document(run_files.TRAINING), "reused": True}
+        )
     tags = {**content, "model": options.model, "dataset": snapshot.version, **provenance.step_tags()}
     run = runs.open_run(options.run_key, f"{options.model} on {snapshot.version}", tags)
     if run.tags.get("stage") in ("trained", "evaluated"):
         log.info("training_found", run_id=run.run_id)
-        return TrainResult.model_validate(run.read_document(RESULT_PATH))
+        return TrainResult.model_validate(run.read_document(run_files.TRAINING))
     try:
         return _train(run, options, config, snapshot, show)
     except MaskerError:
@@ -93,9 +93,10 @@ def _same_model(content: dict[str, str]) -> models.ModelVersion | None:
 def _train(
     run: runs.Run, options: TrainOptions, config: ModelConfig, snapshot: Snapshot, show: Callable[[Progress], None]
 ) -> TrainResult:
-    torch.set_num_threads(settings().threads or torch.get_num_threads())
+    cores = settings().threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, cores - 1))  # one draws the faces of the next step
     run.log_params(config.model_dump(mode="json"))
-    run.log_document(config.model_dump(mode="json"), CONFIG_PATH)
+    run.log_document(config.model_dump(mode="json"), run_files.CONFIG)
     curves = runs.Curves(run)
     size = config.architecture.size
     with TemporaryDirectory(prefix="masker-train-") as folder:
@@ -130,12 +131,12 @@ def _keep(
     """Log the model and the result, and only then say that the run is trained."""
     masker_folder = folder / "masker"
     artifact.save(trained.masker, masker_folder)
-    flavor.save(masker_folder, trained.masker.size, folder / MODEL_PATH)
-    run.log_folder(folder / MODEL_PATH, MODEL_PATH)
+    flavor.save(masker_folder, trained.masker.size, folder / run_files.MODEL)
+    run.log_folder(folder / run_files.MODEL, run_files.MODEL)
     run.log_metrics({f"r2.{name}": value for name, value in trained.r_squared.items()}, trained.steps)
     result = TrainResult(
         run_id=run.run_id,
-        model_uri=run.uri(MODEL_PATH),
+        model_uri=run.uri(run_files.MODEL),
         model=options.model,
         dataset=snapshot.version,
         steps=trained.steps,
@@ -144,7 +145,7 @@ def _keep(
         supervision=trained.supervision,
         r_squared=trained.r_squared,
     )
-    run.log_document(result.model_dump(mode="json"), RESULT_PATH)
+    run.log_document(result.model_dump(mode="json"), run_files.TRAINING)
     run.set_tags(
         {
             "stage": "trained",

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from xmlrpc.client import Fault, ServerProxy
+
+# supervisord answers on a socket that only its owner can open.
+from xmlrpc.client import Fault, ServerProxy  # nosec B411
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 

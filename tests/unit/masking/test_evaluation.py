@@ -137,3 +137,10 @@ def test_pictures_of_another_size_are_refused(attacker: FaceSet, test_people: Fa
     small = dataclasses.replace(test_people, images=test_people.images[:, ::2, ::2])
     with pytest.raises(BadInputError, match="wrong size"):
         evaluate(BlackBox(), attacker, small, TINY, lambda _stage: None)
+
+
+def test_training_side_by_side_changes_no_figure(
+    attacker: FaceSet, test_people: FaceSet, blackened: Evaluation
+) -> None:
+    again = evaluate(BlackBox(), attacker, test_people, TINY, lambda _stage: None, workers=3)
+    assert again.model_copy(update={"seconds": blackened.seconds}) == blackened

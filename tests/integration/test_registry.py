@@ -1,0 +1,320 @@
+"""Trainings, evaluations and registrations against a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tests.integration.fleet_processes import free_ports
+from tests.integration.mlflow_server import mlflow_server
+
+from identity_masker import artifacts
+from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
+from identity_masker.faces.data_repository import Places
+from identity_masker.faces.dataset_config import DatasetConfig
+from identity_masker.faces.ingest import ingest
+from identity_masker.faces.readers import RenderedReader
+from identity_masker.faces.versions import VersionStore
+from identity_masker.masking import artifact
+from identity_masker.masking.gate import judge
+from identity_masker.registry import flavor, models, run_files, runs, tracking
+from identity_masker.registry.evaluate_step import evaluate_step
+from identity_masker.registry.register_step import register_step
+from identity_masker.registry.semver import Lineage
+from identity_masker.registry.train_step import TrainOptions, TrainResult, train_step
+from identity_masker.settings import settings
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings(
+        "ignore:_NoneStep.value will soon raise:DeprecationWarning",
+        "ignore:unclosed:ResourceWarning",
+        "ignore:.*:FutureWarning:mlflow",
+        "ignore:.*AnyType:UserWarning",  # MLflow warns of the type hints of its own classes
+    ),
+]
+
+LOOK = {"size": 32, "widths": [4, 4, 6, 6], "hidden": 8}
+QUICK = {
+    "architecture": {"whole": LOOK, "head": LOOK, "face": LOOK, "avatars": 8},
+    "training": {"steps": 8, "batch": 8, "checkpoint_steps": 2, "rendered_share": 0.25},
+    "evaluation": {
+        "bootstrap": 20,
+        "encoder": {"size": 32, "widths": [4, 4, 6, 6], "embedding": 8, "steps": 2, "batch": 16},
+        "strong": {"views": 1, "steps": 2, "batch": 16},
+        "power": {"min_rank1_pixelated": 0.0, "min_rank1_identity": 0.0},
+        "judge": {"widths": [4, 4, 6, 6], "steps": 2, "batch": 16},
+    },
+    "gate": {
+        "max_rank1_strong_over_chance": 1000.0, "max_auc_strong": 1.0, "min_rank1_clear": 0.0, "min_people": 2,
+        "min_pose_r2_ratio": None,
+    },
+}  # fmt: skip
+STRICT = {**QUICK, "gate": {"min_rank1_clear": 1.0}}
+LONG = {**QUICK, "training": {**QUICK["training"], "steps": 400}}
+
+
+@dataclass
+class Place:
+    """Where everything of these tests lives, and the environment of processes that work there."""
+
+    folder: Path
+    uri: str
+    dataset: str
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "config" / "models").mkdir(parents=True)
+    for name, content in {"quick": QUICK, "strict": STRICT, "long": LONG}.items():
+        (folder / "config" / "models" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    patch = pytest.MonkeyPatch()
+    with mlflow_server(folder, free_ports()) as uri:
+        chosen = {
+            "MASKER_HOME": str(folder / "home"), "MASKER_CONFIG_DIR": str(folder / "config"),
+            "MASKER_MLFLOW_URI": uri, "MASKER_THREADS": "1",
+        }  # fmt: skip
+        for name, value in chosen.items():
+            patch.setenv(name, value)
+        _forget_settings()
+        yield Place(folder, uri, _dataset(), {**os.environ, **chosen})
+    patch.undo()
+    _forget_settings()
+
+
+def _forget_settings() -> None:
+    settings.cache_clear()
+    tracking.client.cache_clear()
+
+
+def _dataset() -> str:
+    """A small dataset version that counts as validated: that data are validated is tested elsewhere."""
+    config = DatasetConfig(name="people", reader=RenderedReader(people=24, images=120))
+    version = ingest(config, Places(settings().home, settings().store), workers=1).version
+    name, _, semver = version.rpartition("-")
+    VersionStore(settings().store).set_validation(name, semver, {"ok": True, "failed_rules": []})
+    return version
+
+
+def trained(place: Place, key: str, model: str = "quick") -> TrainResult:
+    options = TrainOptions(model=model, dataset=place.dataset, run_key=key, force=True)
+    return train_step(options, lambda _progress: None)
+
+
+@pytest.fixture(scope="module")
+def first(place: Place) -> TrainResult:
+    result = trained(place, "dag/first")
+    evaluate_step(result.run_id)
+    return result
+
+
+def masker(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "identity_masker.cli", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_run_has_parameters_curves_dataset_and_model(place: Place, first: TrainResult) -> None:
+    with tracking.calls() as mlflow:
+        run = mlflow.get_run(first.run_id)
+        curve = mlflow.get_metric_history(first.run_id, "total")
+        kept = {item.path for item in mlflow.list_artifacts(first.run_id, "model/data/masker")}
+    assert run.info.status == "FINISHED"
+    assert run.data.params["training.steps"] == "8"
+    assert run.data.tags["dataset"] == place.dataset
+    assert curve[-1].step == 8
+    assert kept == {"model/data/masker/model.json", "model/data/masker/weights.safetensors"}
+
+
+def test_a_finished_training_is_given_back(place: Place, first: TrainResult) -> None:
+    started = time.monotonic()
+    again = trained(place, "dag/first")
+    assert again.model_copy(update={"reused": False}) == first
+    assert time.monotonic() - started < 10
+
+
+def test_the_evaluation_is_stored_whole_and_given_back(first: TrainResult) -> None:
+    result = evaluate_step(first.run_id)
+    run = runs.get_run(first.run_id)
+    evidence = run.read_document(run_files.EVIDENCE)
+    assert evidence["attacks"][0]["result"]["rank1"]["value"] == result.rank1_clear
+    assert result.chance == 1 / result.people
+    with tracking.calls() as mlflow:
+        kept = {item.path for item in mlflow.list_artifacts(first.run_id, "evaluation")}
+    assert {"evaluation/evaluation.json", "evaluation/report.html", "evaluation/before-after.png"} <= kept
+
+
+def test_registration_is_idempotent_and_makes_a_challenger(first: TrainResult) -> None:
+    once, twice = register_step(first.run_id), register_step(first.run_id)
+    assert once == twice
+    assert (once.verdict, once.semver, once.alias) == ("accepted", "1.0.0", "challenger")
+    for reference in ("challenger", "1.0.0", once.version):
+        assert models.resolve(reference).run_id == first.run_id
+
+
+def test_the_judgement_can_be_replayed_from_the_run(first: TrainResult) -> None:
+    from identity_masker.masking.evaluation_config import GateConfig
+    from identity_masker.masking.evidence import Evaluation
+
+    register_step(first.run_id)
+    run = runs.get_run(first.run_id)
+    stored = run.read_document(run_files.JUDGEMENT)
+    replayed = judge(Evaluation.model_validate(run.read_document(run_files.EVIDENCE)), GateConfig(**stored["gate"]))
+    assert (replayed.verdict, list(replayed.reasons)) == (stored["verdict"], stored["reasons"])
+
+
+def test_a_registered_masker_downloads_and_masks(place: Place, first: TrainResult) -> None:
+    register_step(first.run_id)
+    folder = models.download(models.resolve("1.0.0"))
+    assert folder.is_relative_to(place.folder / "home")
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    assert artifact.load(folder).mask(image, ["somebody"]).shape == image.shape
+
+
+def test_a_damaged_copy_is_fetched_again(place: Place, first: TrainResult) -> None:
+    register_step(first.run_id)
+    folder = models.download(models.resolve("1.0.0"))
+    weights = folder / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    assert models.download(models.resolve("1.0.0")) == folder
+    assert weights.read_bytes() == whole
+
+
+def test_mlflow_itself_can_load_the_model(first: TrainResult) -> None:
+    from mlflow import pyfunc
+
+    register_step(first.run_id)
+    loaded = pyfunc.load_model("models:/identity-masker@challenger")
+    image = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    masked = loaded.predict(image)
+    assert masked.shape == image.shape
+    assert (masked != image).any()
+
+
+def test_the_gate_rejects_with_reasons_and_without_an_alias(place: Place) -> None:
+    run = trained(place, "dag/strict", "strict")
+    evaluate_step(run.run_id)
+    result = register_step(run.run_id)
+    assert (result.verdict, result.alias) == ("rejected", None)
+    assert any(reason.startswith("failed: ") for reason in result.reasons)
+    assert models.resolve(result.semver).verdict == "rejected"
+
+
+def test_versions_count_up_and_champions_follow_each_other(place: Place, first: TrainResult) -> None:
+    one = register_step(first.run_id)
+    second = trained(place, "dag/second")
+    evaluate_step(second.run_id)
+    two = register_step(second.run_id)
+    assert two.semver > one.semver
+    assert models.resolve("challenger").version == two.version
+    models.set_champion(one.version, None)
+    models.set_champion(two.version, one.version)
+    models.set_champion(two.version, one.version)
+    assert models.resolve("champion").version == two.version
+    assert models.resolve("previous").version == one.version
+    with pytest.raises(NotFoundError, match="challenger"):
+        models.resolve("challenger")
+    # What serves already is no challenger, whoever repeats its registration.
+    assert register_step(second.run_id).alias == "champion"
+    with pytest.raises(NotFoundError):
+        models.resolve("challenger")
+
+
+def test_a_tampered_artifact_is_refused(place: Place) -> None:
+    folder = place.folder / "tampered" / "masker"
+    source = models.download(models.resolve("1.0.0"))
+    for name in ("model.json", "weights.safetensors"):
+        artifacts.write_bytes(str(folder / name), (source / name).read_bytes())
+    flavor.save(folder, 64, place.folder / "tampered" / "model")
+    run = runs.open_run("dag/tampered", "tampered", {})
+    run.log_folder(place.folder / "tampered" / "model", "model")
+    version = models.register(
+        run.run_id, run.uri("model"), Lineage("factor-bottleneck", "other-1.0.0"), "accepted",
+        {"artifact_sha256": "0" * 64},
+    )  # fmt: skip
+    with pytest.raises(BadInputError, match="not the ones that were registered"):
+        models.download(version)
+
+
+@pytest.mark.parametrize("reference", ["9.9.9", "4711", "nobody"])
+def test_unknown_versions_are_named_with_what_there_is(place: Place, first: TrainResult, reference: str) -> None:
+    register_step(first.run_id)
+    with pytest.raises(NotFoundError, match=r"1\.0\.0 \(number"):
+        models.resolve(reference)
+
+
+@pytest.mark.parametrize("run_id", ["0" * 32, "no-such-run", "../x"])
+def test_unknown_runs_are_bad_input(place: Place, run_id: str) -> None:
+    with pytest.raises(NotFoundError):
+        evaluate_step(run_id)
+    with pytest.raises(NotFoundError):
+        register_step(run_id)
+
+
+def test_steps_out_of_order_are_refused(place: Place) -> None:
+    run = runs.open_run("dag/untrained", "untrained", {})
+    with pytest.raises(BadInputError, match="no trained masker"):
+        evaluate_step(run.run_id)
+    with pytest.raises(BadInputError, match="was not evaluated"):
+        register_step(run.run_id)
+
+
+def test_a_run_key_has_one_run(place: Place) -> None:
+    first, second = (runs.open_run("dag/same", "same", {}) for _ in range(2))
+    assert first.run_id == second.run_id
+    assert runs.open_run("dag/other", "other", {}).run_id != first.run_id
+
+
+def test_an_unknown_dataset_is_bad_input(place: Place) -> None:
+    done = masker("train", "--model", "quick", "--dataset", "people-9.9.9", environment=place.environment)
+    assert done.returncode == 2
+    assert "people-9.9.9" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_killed_training_goes_on_where_it_was(place: Place) -> None:
+    command = [
+        sys.executable, "-m", "identity_masker.cli", "train", "--model", "long", "--dataset", place.dataset,
+        "--run-key", "dag/killed", "--json",
+    ]  # fmt: skip
+    checkpoint = place.folder / "home" / "store" / "checkpoints" / "dag" / "killed" / "checkpoint.pt"
+    with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    done = subprocess.run(command, env=place.environment, capture_output=True, text=True, timeout=300, check=True)
+    result = json.loads(done.stdout)
+    assert 0 < result["resumed_from"] < result["steps"] == 400
+    with tracking.calls() as mlflow:
+        known = mlflow.search_runs([tracking.experiment_id()], "tags.`masker.run_key` = 'dag/killed'")
+    assert [run.info.run_id for run in known] == [result["run_id"]]
+    assert not checkpoint.exists()
+
+
+def test_mlflow_away_is_a_temporary_error_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = f"http://127.0.0.1:{free_ports()}"
+    monkeypatch.setenv("MASKER_MLFLOW_URI", nobody)
+    _forget_settings()
+    started = time.monotonic()
+    try:
+        with pytest.raises(TemporaryError, match=nobody):
+            models.resolve("champion")
+    finally:
+        monkeypatch.setenv("MASKER_MLFLOW_URI", place.uri)
+        _forget_settings()
+    assert time.monotonic() - started < 10
