@@ -126,7 +126,7 @@ def world(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[
         made.secret(SECRET, {name: value for name, value in variables.items() if name not in FORWARDED})
         made.config_map(MODELS, models())
         own = {
-            "AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home)),
+            "AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home), IMAGE),
             "AIRFLOW_CONN_MASKER_GATEWAY": f"http://{HOST}:{gateway_port}",
             "AIRFLOW_VAR_MASKER_MODEL": "quick",
         }
