@@ -96,10 +96,14 @@ def bucket_in(endpoint: str) -> None:
 
 
 def models() -> dict[str, Any]:
-    """Model configurations by file name, mounted over the image's own: one quick, one slow enough to be killed."""
+    """Model configurations by file name, mounted over the image's own: one quick, two slow enough to be killed.
+
+    Two, because a model that is registered already is not trained again.
+    """
     tiny = yaml.safe_load((PROJECT / "include" / "config" / "models" / "masker-tiny.yaml").read_text())
-    longer = {**tiny["training"], "steps": 1500, "checkpoint_steps": 50, "rendered_share": 0.0, "seed": 7}
-    return {"quick.yaml": tiny, "slow.yaml": {**tiny, "training": longer}}
+    longer = {**tiny["training"], "steps": 1500, "checkpoint_steps": 50, "rendered_share": 0.0}
+    slow = {name: {**tiny, "training": {**longer, "seed": seed}} for name, seed in (("slow", 7), ("slow-too", 8))}
+    return {"quick.yaml": tiny, **{f"{name}.yaml": model for name, model in slow.items()}}
 
 
 @pytest.fixture(scope="session")
