@@ -80,7 +80,10 @@ def _multiple(experiment: Experiment, counts: Counts) -> Check:
 
 
 def _completeness(evidence: Evidence) -> Check:
-    missing = evidence.missing_days
+    missing, hours = evidence.missing_days, evidence.missing_hours
+    if hours:
+        said = f"{len(hours)} hours of events are late or missing, the first {hours[0]:%Y-%m-%d %H:%M} UTC"
+        return Check(ok=False, message=said, value=float(len(hours)))
     if not missing:
         return Check(ok=True, message=FINE, value=0.0)
     days = ", ".join(str(day + 1) for day in missing[:10])
