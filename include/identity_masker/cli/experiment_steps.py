@@ -11,7 +11,12 @@ import click
 from identity_masker.cli import step
 
 NAME = click.argument("experiment", metavar="NAME")
-AS_OF = click.option("--as-of", type=click.DateTime(), help="Evaluate the events before this time (UTC).  [default: last midnight]")  # fmt: skip  # noqa: E501
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+AS_OF = click.option(
+    "--as-of",
+    type=click.DateTime(MOMENTS),
+    help="Evaluate the events before this time, UTC without a zone.  [default: last midnight]",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 

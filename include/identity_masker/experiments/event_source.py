@@ -20,12 +20,12 @@ from identity_masker.errors import BadInputError
 from identity_masker.experiments import tables
 from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.durations import DAY
-from identity_masker.experiments.entries import DAY_US
 from identity_masker.experiments.outcomes import sources_of
 from identity_masker.experiments.tables import literal, quoted, scalar
 from identity_masker.settings import settings
 
 HOUR = timedelta(hours=1)
+HOUR_US = 3_600_000_000
 COMPLETE = "_complete.json"
 COLUMNS = {
     "exposures": {"experiment": "VARCHAR", "unit": "VARCHAR", "variant": "VARCHAR", "forced": "BOOLEAN",
@@ -46,8 +46,9 @@ FROM_REQUESTS = {
 class Collected:
     """The files of one experiment and what is known of them.
 
-    `missing`: hours since the start that are not complete in one of the kinds that the experiment needs. `units`:
-    units with an exposure. `versions`: by variant, the model versions that answered its units.
+    `start`: of the design, else the hour of the first exposure. `missing`: hours since then that are not complete in
+    one of the kinds that the experiment needs. `units`: units with an exposure. `versions`: by variant, the model
+    versions that answered its units.
     """
 
     exposures: str
@@ -111,16 +112,19 @@ def _collect(connection: duckdb.DuckDBPyConnection, experiment: Experiment, as_o
     first = experiment.schedule.start or _first_day(store)
     begin = first or as_of
     _view(connection, store, "exposures", begin, as_of)
-    start = experiment.schedule.start or _first_exposure(connection, experiment)
+    start = experiment.schedule.start or _first_hour(connection, experiment)
     window = max(experiment.window_of(metric) for metric in experiment.metrics)
-    until = min(as_of, start + experiment.schedule.days * DAY + window) if start else as_of
+    # Without a start in the design, days are counted from the midnight before the first exposure: one day more.
+    last = (experiment.schedule.days + (experiment.schedule.start is None)) * DAY + window
+    until = min(as_of, start + last) if start else as_of
     before = max((metric.covariate or timedelta(0) for metric in experiment.metrics), default=timedelta(0))
     _view(connection, store, "outcomes", begin - before, until)
     _view(connection, store, "requests", begin - before, until)
     exposures, outcomes, others = (str(folder / f"{name}.parquet") for name in ("exposures", "outcomes", "others"))
     units = _write_exposures(connection, experiment, exposures)
     _write_outcomes(connection, experiment, outcomes)
-    missing = {hour for kind in _kinds(experiment) for hour in missing_hours(store, kind, start or begin, until)}
+    known = experiment.schedule.start or _first_hour(connection, experiment) or until
+    missing = {hour for kind in _kinds(experiment) for hour in missing_hours(store, kind, known, until)}
     return Collected(
         exposures=exposures,
         outcomes=outcomes,
@@ -224,14 +228,14 @@ def _first_day(store: str) -> datetime | None:
     return datetime.strptime(min(days), "date=%Y-%m-%d").replace(tzinfo=UTC) if days else None
 
 
-def _first_exposure(connection: duckdb.DuckDBPyConnection, experiment: Experiment) -> datetime | None:
-    """The beginning of the day of the first exposure, as the analysis counts days."""
+def _first_hour(connection: duckdb.DuckDBPyConnection, experiment: Experiment) -> datetime | None:
+    """The hour of the first exposure: the event log may not have been there before."""
     name = literal(experiment.name)
     first = scalar(
         connection,
         f"SELECT min(epoch_us(time)) FROM exposures WHERE experiment = {name} AND NOT coalesce(forced, false)",  # noqa: S608
     )
-    return None if first is None else datetime.fromtimestamp(first // DAY_US * DAY_US / 1e6, tz=UTC)
+    return None if first is None else datetime.fromtimestamp(first // HOUR_US * HOUR_US / 1e6, tz=UTC)
 
 
 def _days(start: datetime, end: datetime) -> Iterator[datetime]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -37,7 +37,8 @@ class Evaluated(BaseModel):
     """What one evaluation found and where it is.
 
     `version` is the model version to hand over: only with the decision `ship`, and only when one single version
-    answered the winner's units; `version_reason` says why there is none. `alert`: somebody has to know.
+    answered the winner's units; `version_reason` says why there is none. `promotion` names that hand-over. `alert`:
+    somebody has to know.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +51,7 @@ class Evaluated(BaseModel):
     winner: str | None = None
     version: str | None = None
     version_reason: str = ""
+    promotion: str = ""
     alert: bool = False
     healthy: bool = False
     faults: list[str] = []
@@ -91,14 +93,14 @@ def run(name: str, as_of: datetime | None) -> Evaluated:
             said = "No result yet: no unit has met a variant."
             return Evaluated(
                 experiment=name, as_of=until.isoformat(), decision="incomplete", sentence=said,
-                missing_hours=len(found.missing), allocation_revision=revision,
+                alert=bool(found.missing), missing_hours=len(found.missing), allocation_revision=revision,
             )  # fmt: skip
         evidence = gather(
             experiment, found.exposures, found.outcomes,
             as_of=until, others=found.others, missing_hours=found.missing,
         )  # fmt: skip
     report = evaluate(experiment, evidence)
-    result = _result(experiment, report, found, revision)
+    result = _result(experiment, until, report, found, revision)
     return _stored(experiment, evidence, report, result)
 
 
@@ -125,30 +127,9 @@ def moment(as_of: datetime | None) -> datetime:
     return (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _result(experiment: Experiment, report: Report, found: Collected, revision: int) -> Evaluated:
-    winner = report.decision_details.winner
-    version, why = _version(experiment, winner, found) if winner else (None, "")
-    return Evaluated(
-        experiment=experiment.name,
-        as_of=report.as_of or "",
-        decision=report.decision,
-        sentence=report.decision_details.sentence,
-        reasons=list(report.decision_details.reasons),
-        winner=winner,
-        version=version,
-        version_reason=why,
-        alert=report.decision != "go_on",
-        healthy=report.health.ok,
-        faults=list(report.health.faults),
-        missing_hours=len(found.missing),
-        units=found.units,
-        allocation_revision=revision,
-    )
-
-
-def _version(experiment: Experiment, winner: str, found: Collected) -> tuple[str | None, str]:
+def version_of(experiment: Experiment, winner: str, versions: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
     """The one model version that answered the winner's units; without requests, what the design's reference means."""
-    served = found.versions.get(winner, ())
+    served = versions.get(winner, ())
     if len(served) == 1:
         return served[0], "the version that answered the winner's units"
     if served:
@@ -160,6 +141,28 @@ def _version(experiment: Experiment, winner: str, found: Collected) -> tuple[str
         return models.resolve(reference).version, f"no request names a version; the design says {reference}"
     except MaskerError as error:
         return None, f"no request names a version, and the design's {reference} cannot be resolved: {error}"
+
+
+def _result(experiment: Experiment, until: datetime, report: Report, found: Collected, revision: int) -> Evaluated:
+    winner = report.decision_details.winner
+    version, why = version_of(experiment, winner, found.versions) if winner else (None, "")
+    return Evaluated(
+        experiment=experiment.name,
+        as_of=until.isoformat(),
+        decision=report.decision,
+        sentence=report.decision_details.sentence,
+        reasons=list(report.decision_details.reasons),
+        winner=winner,
+        version=version,
+        version_reason=why,
+        promotion=f"experiment__{experiment.name}__{archive.name_of(until)}",
+        alert=report.decision != "go_on",
+        healthy=report.health.ok,
+        faults=list(report.health.faults),
+        missing_hours=len(found.missing),
+        units=found.units,
+        allocation_revision=revision,
+    )
 
 
 def _stored(experiment: Experiment, evidence: Evidence, report: Report, result: Evaluated) -> Evaluated:
