@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,14 @@ def merge(kind: Kind, stored: Path | None, new: list[Path], target: Path) -> int
     Works beyond memory: DuckDB keeps what does not fit in a folder beside `target`.
     """
     spill = str(target.parent / "spill")
-    sources = f"SELECT *, 1 AS origin FROM read_parquet([{', '.join(map(_literal, new))}])"  # noqa: S608
+    sources = f"SELECT *, 1 AS origin FROM {parquet(new)}"  # noqa: S608
     if stored is not None:
-        sources += f" UNION ALL BY NAME SELECT *, 0 AS origin FROM read_parquet({_literal(stored)})"  # noqa: S608
+        sources += f" UNION ALL BY NAME SELECT *, 0 AS origin FROM {parquet([stored])}"  # noqa: S608
     once = f"SELECT DISTINCT ON (event_id) * FROM ({sources}) ORDER BY event_id, origin"  # noqa: S608
     columns = ", ".join(f'"{name}"' for name in schema(kind).names)
     ordered = f"SELECT {columns} FROM ({once}) ORDER BY time, event_id"  # noqa: S608
     with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill, "threads": 1}) as connection:
-        connection.execute(f"COPY ({ordered}) TO {_literal(target)} (FORMAT parquet, COMPRESSION zstd)")
+        connection.execute(f"COPY ({ordered}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd)")
     return rows_of(target)
 
 
@@ -74,5 +74,11 @@ def rows_of(path: Path) -> int:
     return rows
 
 
-def _literal(path: Path) -> str:
+def parquet(paths: Sequence[Path]) -> str:
+    """The rows of the files as a table of SQL, without columns made of the names of their folders."""
+    return f"read_parquet([{', '.join(map(literal, paths))}], hive_partitioning = false, union_by_name = true)"
+
+
+def literal(path: Path) -> str:
+    """The path as a string of SQL."""
     return "'" + str(path).replace("'", "''") + "'"
