@@ -28,7 +28,9 @@ def command(
     listener = listen(address, config.gateway_port if port is None else port, variable="MASKER_GATEWAY_PORT")
     if as_json:
         step.finish(Listening(url=f"http://{address}:{listener.getsockname()[1]}"), as_json=True)
-    gateway = Gateway(GatewayConfig(capacity=capacity), config.control_url)
+    gateway = Gateway(
+        GatewayConfig(capacity=capacity, events_dir=config.events, unit_key=config.unit_key), config.control_url
+    )
     Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
         listener
     )
