@@ -18,6 +18,7 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from masker_airflow import DEFAULT_ARGS, LIGHT, STEPS_POOL, TAGS
 from masker_step import MaskerStep
@@ -96,22 +97,23 @@ with DAG(
             """Say what was decided, and whether somebody has to know."""
             return announced(evaluated)
 
-        @task.short_circuit(**LIGHT)
-        def has_winner(evaluated):
-            """Whether a variant won whose model version is known."""
-            return evaluated["version"] is not None
+        @task(**LIGHT)
+        def winner(evaluated):
+            """The model version that won, if there is one to hand over."""
+            if evaluated["version"] is None:
+                raise AirflowSkipException(evaluated["version_reason"] or f"the decision is {evaluated['decision']}")
+            return evaluated["version"]
 
-        promote = TriggerDagRunOperator(
+        TriggerDagRunOperator(
             task_id="promote",
             trigger_dag_id="promote_canary",
             # The same evaluation again starts no second promotion.
             trigger_run_id=evaluate.output["promotion"],
-            conf={"version": evaluate.output["version"]},
+            conf={"version": winner(evaluate.output)},
             skip_when_already_exists=True,
         )
 
         evaluate >> adjust
         alert(evaluate.output)
-        has_winner(evaluate.output) >> promote
 
     each.expand(name=names(due.output))

@@ -94,7 +94,7 @@ def evaluated(environment: dict[str, str], mlflow: str, name: str) -> tuple[Repo
 def promotions(environment: dict[str, str]) -> list[dict[str, str]]:
     command = [AIRFLOW, "dags", "list-runs", "promote_canary", "--output", "json"]
     listed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120).stdout
-    found: list[dict[str, str]] = json.loads(listed[listed.index("[") :])
+    found: list[dict[str, str]] = json.loads(listed.strip().splitlines()[-1])
     return found
 
 

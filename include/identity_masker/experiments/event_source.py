@@ -1,12 +1,11 @@
 """The events of an experiment out of the event store, as the files that the analysis reads.
 
-The store holds `events/{exposures,outcomes,requests}/date=YYYY-MM-DD/hour=HH/*.parquet`; a finished hour has the file
-`_complete.json`. Hours without it are named, so that a day with late or missing data is incomplete, never smaller.
+Hours that the store does not call whole are named: a day with late or missing data is incomplete, never smaller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,17 +22,18 @@ from identity_masker.experiments.durations import DAY
 from identity_masker.experiments.outcomes import sources_of
 from identity_masker.experiments.tables import literal, quoted, scalar
 from identity_masker.settings import settings
+from identity_masker.telemetry.event_store import files, missing_hours
+from identity_masker.telemetry.events.kinds import COLUMNS, Kind, Type
 
-HOUR = timedelta(hours=1)
 HOUR_US = 3_600_000_000
-COMPLETE = "_complete.json"
-COLUMNS = {
-    "exposures": {"experiment": "VARCHAR", "unit": "VARCHAR", "variant": "VARCHAR", "forced": "BOOLEAN",
-                  "attributes": "VARCHAR"},
-    "outcomes": {"unit": "VARCHAR", "name": "VARCHAR", "value": "DOUBLE"},
-    "requests": {"unit": "VARCHAR", "status": "INTEGER", "error": "VARCHAR", "latency_ms": "DOUBLE",
-                 "version": "VARCHAR", "experiments": "VARCHAR"},
+SQL: Mapping[Type, str] = {
+    "text": "VARCHAR", "number": "DOUBLE", "number?": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN",
 }  # fmt: skip
+READ: Mapping[Kind, tuple[str, ...]] = {
+    "exposures": ("experiment", "unit", "variant", "forced", "attributes"),
+    "outcomes": ("unit", "name", "value"),
+    "requests": ("unit", "status", "latency_ms", "version", "experiments"),
+}
 # Outcomes that every request is, without anybody sending them: name → (value, rows that have it).
 FROM_REQUESTS = {
     "masks": ("1.0", "status < 400"),
@@ -58,39 +58,6 @@ class Collected:
     missing: tuple[datetime, ...]
     units: int
     versions: dict[str, tuple[str, ...]]
-
-
-def files(store_uri: str, kind: str, start: datetime, end: datetime) -> list[str]:
-    """The Parquet files of `kind` with events in [start, end)."""
-    found: list[str] = []
-    for day in _days(start, end):
-        folder = folder_of(store_uri, kind, day)
-        for name in artifacts.names(folder):
-            if (hour := _hour(day, name)) is not None and hour + HOUR > start and hour < end:
-                inside = artifacts.join(folder, name)
-                found += [artifacts.join(inside, each) for each in artifacts.names(inside) if each.endswith(".parquet")]
-    return found
-
-
-def missing_hours(store_uri: str, kind: str, start: datetime, end: datetime) -> list[datetime]:
-    """The hours of [start, end) that are not complete."""
-    missing: list[datetime] = []
-    for day in _days(start, end):
-        folder = folder_of(store_uri, kind, day)
-        present = set(artifacts.names(folder))
-        for number in range(24):
-            hour = day + number * HOUR
-            if hour + HOUR <= start or hour >= end:
-                continue
-            name = f"hour={number:02d}"
-            if name not in present or not artifacts.exists(artifacts.join(folder, name, COMPLETE)):
-                missing.append(hour)
-    return missing
-
-
-def folder_of(store_uri: str, kind: str, day: datetime) -> str:
-    """The folder of one day's events."""
-    return artifacts.join(store_uri, "events", kind, f"date={day:%Y-%m-%d}")
 
 
 @contextmanager
@@ -136,10 +103,10 @@ def _collect(connection: duckdb.DuckDBPyConnection, experiment: Experiment, as_o
     )
 
 
-def _kinds(experiment: Experiment) -> list[str]:
+def _kinds(experiment: Experiment) -> list[Kind]:
     """The kinds of events without which a day of the experiment is not whole."""
     wanted = set(sources_of(experiment))
-    kinds = ["exposures"]
+    kinds: list[Kind] = ["exposures"]
     if wanted - set(FROM_REQUESTS):
         kinds.append("outcomes")
     if wanted & set(FROM_REQUESTS):
@@ -147,9 +114,10 @@ def _kinds(experiment: Experiment) -> list[str]:
     return kinds
 
 
-def _view(connection: duckdb.DuckDBPyConnection, store: str, kind: str, start: datetime, end: datetime) -> None:
+def _view(connection: duckdb.DuckDBPyConnection, store: str, kind: Kind, start: datetime, end: datetime) -> None:
     """The events of [start, end) as the view `kind`. Raises `BadInputError` when they are not as agreed."""
-    columns = {"event_id": "VARCHAR", "time": "TIMESTAMPTZ", **COLUMNS[kind]}
+    columns = {"event_id": "VARCHAR", "time": "TIMESTAMPTZ"}
+    columns |= {name: SQL[COLUMNS[kind][name]] for name in READ[kind]}
     paths = files(store, kind, start, end) if start < end else []
     if not paths:
         empty = ", ".join(f"NULL::{sort} AS {quoted(name)}" for name, sort in columns.items())
@@ -236,15 +204,3 @@ def _first_hour(connection: duckdb.DuckDBPyConnection, experiment: Experiment) -
         f"SELECT min(epoch_us(time)) FROM exposures WHERE experiment = {name} AND NOT coalesce(forced, false)",  # noqa: S608
     )
     return None if first is None else datetime.fromtimestamp(first // HOUR_US * HOUR_US / 1e6, tz=UTC)
-
-
-def _days(start: datetime, end: datetime) -> Iterator[datetime]:
-    day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    while day < end:
-        yield day
-        day += DAY
-
-
-def _hour(day: datetime, name: str) -> datetime | None:
-    number = name.removeprefix("hour=")
-    return day + int(number) * HOUR if name.startswith("hour=") and number.isdigit() and int(number) < 24 else None

@@ -1,62 +1,41 @@
 """The running experiments, as a gateway assigns them: files and allocations followed in the background.
 
-Placing a unit reads memory only. The rest (files, allocations, sticky assignments) is read again every second by
-`refresh`, and whatever fails leaves what was known before.
+Placing a unit reads memory only. The rest (files, allocations, versions, sticky assignments) is read again every second
+by `refresh`, and what fails leaves what was known before.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 from identity_masker.errors import MaskerError
 from identity_masker.experiments import catalog
-from identity_masker.experiments.assignment import Assignment, Rule, assign, bucket_ranges
+from identity_masker.experiments.assignment import Rule, assign, bucket_ranges
 from identity_masker.experiments.design import Experiment
-from identity_masker.experiments.exposure import ExposureLog
+from identity_masker.experiments.live_versions import LiveVersions
 from identity_masker.experiments.sticky import assign_sticky
 from identity_masker.experiments.sticky_table import StickyTable
 from identity_masker.serving.allocations import AllocationLedger, AllocationRevision
+from identity_masker.serving.control import Control
+from identity_masker.serving.exposures import Attributes, Exposure
 from identity_masker.telemetry import logs
 
 REFRESH_SECONDS = 1.0
 log = logs.logger(__name__)
 
 
-class Placed(NamedTuple):
-    """A unit's variant in one experiment, and the model reference that serves it. `forced`: a tester, not counted."""
-
-    experiment: str
-    variant: str
-    model: str
-    forced: bool
-
-
-class Placement(NamedTuple):
-    """All experiments that a unit is in, and the exposures that are new: rows of the event log, but for `event_id`."""
-
-    placed: tuple[Placed, ...]
-    exposures: tuple[dict[str, Any], ...]
-
-    @property
-    def experiments(self) -> str:
-        """The field `experiments` of a request's event."""
-        return json.dumps({each.experiment: each.variant for each in self.placed if not each.forced})
-
-
 @dataclass(frozen=True)
 class Live:
-    """One experiment with its rules by the time from which each applies, and the attributes that its analysis needs."""
+    """One experiment: its rules, each with the time from which it applies, and the version that serves each variant."""
 
     experiment: Experiment
     rules: tuple[tuple[float, Rule], ...]
-    attributes: tuple[str, ...]
+    versions: tuple[str, ...]
 
     def rule(self, now: float) -> Rule | None:
         """The rule in force; None when the experiment was stopped."""
@@ -64,83 +43,108 @@ class Live:
         return found if found.active else None
 
 
-class LiveExperiments:
-    """Places units in the running experiments of a configuration folder."""
+class _Stores:
+    """What is followed in the control database."""
 
-    def __init__(self, control_url: str, folder: Path | None = None) -> None:
-        """Raises `TemporaryError` when the control database does not answer, `BadInputError` for a wrong file."""
+    def __init__(self, url: str) -> None:
+        """Raises `TemporaryError` when the control database does not answer."""
+        self.ledger = AllocationLedger(url)
+        self.control = Control(url)
+        self.versions = LiveVersions(self.control)
+        self.sticky = StickyTable(url)
+
+    def close(self) -> None:
+        for each in (self.control, self.ledger, self.sticky):
+            each.close()
+
+
+class LiveExperiments:
+    """Says which running experiments a unit is in: what the gateway takes as `assign`."""
+
+    def __init__(self, control_url: str, folder: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        """Opens nothing yet: while files or database cannot be read, there are no experiments, and masking goes on."""
+        self._url = control_url
         self._folder = folder
-        self._ledger = AllocationLedger(control_url)
-        self._sticky = StickyTable(control_url)
-        self._exposed = ExposureLog()
+        self._clock = clock
+        self._stores: _Stores | None = None
         self._live: tuple[Live, ...] = ()
         self._experiments: list[Experiment] = []
         self._files: object = None
+        self._said: object = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="experiments", daemon=True)
-        self.refresh()
 
     def __enter__(self) -> Self:
+        self._attempt()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
-        self.refresh()
-        self._ledger.close()
-        self._sticky.close()
+        self._attempt()
+        if self._stores is not None:
+            self._stores.close()
 
-    def place(self, unit: str, attributes: Mapping[str, Any], *, clock: Callable[[], float] = time.time) -> Placement:
-        """Where `unit` stands in every running experiment. `attributes` come from outside and never name the unit."""
-        now = clock()
-        placed: list[Placed] = []
-        exposures: list[dict[str, Any]] = []
+    def __call__(self, unit: str, attributes: Attributes) -> tuple[Exposure, ...]:
+        """The unit's variant in every experiment that it is in. `attributes` come from outside: none names the unit."""
+        now, stores = self._clock(), self._stores
+        exposures: list[Exposure] = []
         known = {**attributes, "user": unit}
         for live in self._live:
             rule = live.rule(now)
             if rule is None:
                 continue
-            found = assign_sticky(rule, known, self._sticky) if rule.sticky else assign(rule, known)
+            found = assign_sticky(rule, known, stores.sticky) if rule.sticky and stores else assign(rule, known)
             if found.included or found.reason == "forced":
-                model = live.experiment.variants[found.name].model
-                placed.append(Placed(rule.key, found.name, model, not found.included))
-                exposures += self._new(live, rule, found, known, now)
-        return Placement(tuple(placed), tuple(exposures))
+                exposures.append(Exposure(rule.key, found.name, live.versions[found.variant], not found.included))
+        return tuple(exposures)
 
     def refresh(self) -> None:
-        """Read files, allocations and sticky assignments again.
+        """Read files, allocations, versions and sticky assignments again.
 
         Raises `BadInputError` for a wrong file and `TemporaryError` when the control database does not answer.
         """
         files = _state(self._folder)
         if files != self._files:
-            self._experiments = [each for each in catalog.load_all(self._folder) if _served(each)]
+            self._experiments = [each for each in catalog.load_all(self._folder) if each.status == "running"]
             self._files = files
-        revisions = self._ledger.all_revisions()
-        self._live = tuple(live(each, revisions.get(each.name, [])) for each in self._experiments)
+        if not self._experiments:
+            self._live = ()
+            return
+        self._stores = stores = self._stores or _Stores(self._url)
+        revisions = stores.ledger.all_revisions()
+        stores.versions.refresh()
         if any(each.sticky for each in self._experiments):
-            self._sticky.sync()
+            stores.sticky.sync()
+        found = [_served(each, revisions.get(each.name, []), stores.versions) for each in self._experiments]
+        self._live = tuple(each for each in found if each is not None)
+        self._say_idle()
+
+    def _say_idle(self) -> None:
+        idle = frozenset({each.name for each in self._experiments} - {each.experiment.name for each in self._live})
+        if idle:
+            why = "the unit is not the user, or a variant's version is not deployed"
+            self._say("experiments_not_assigned", experiments=sorted(idle), why=why)
 
     def _follow(self) -> None:
         while not self._stopping.wait(REFRESH_SECONDS):
-            try:
-                self.refresh()
-            except MaskerError as error:
-                log.warning("experiments_not_refreshed", why=str(error))
+            self._attempt()
 
-    def _new(
-        self, live: Live, rule: Rule, found: Assignment, attributes: Mapping[str, Any], now: float
-    ) -> list[dict[str, Any]]:
-        moment = datetime.fromtimestamp(now, tz=UTC)
-        if self._exposed.first(rule, found, moment) is None:
-            return []
-        kept = {name: attributes[name] for name in live.attributes if name in attributes}
-        row = {"experiment": rule.key, "unit": found.unit, "variant": found.name, "time": moment, "forced": False}
-        return [{**row, "attributes": json.dumps(kept, default=str)}]
+    def _attempt(self) -> None:
+        try:
+            self.refresh()
+        except MaskerError as error:
+            self._say("experiments_not_refreshed", why=str(error))
+
+    def _say(self, event: str, **fields: object) -> None:
+        """Log what is wrong once, not every second."""
+        if self._said != (event, fields):
+            self._said = (event, fields)
+            log.warning(event, **fields)
 
 
-def live(experiment: Experiment, revisions: Sequence[AllocationRevision]) -> Live:
+def live(experiment: Experiment, revisions: Sequence[AllocationRevision], versions: tuple[str, ...]) -> Live:
     """The experiment with the rules of its allocations; weights of variants that it does not have are left out."""
     rules = [(float("-inf"), experiment.rule)]
     rules += [
@@ -148,20 +152,21 @@ def live(experiment: Experiment, revisions: Sequence[AllocationRevision]) -> Liv
         for each in revisions
         if set(each.document.weights) == set(experiment.variants)
     ]
-    named = dict.fromkeys([*experiment.analysis.segments, experiment.analysis.stratify_by])
-    return Live(experiment, tuple(rules), tuple(name for name in named if name))
+    return Live(experiment, tuple(rules), versions)
+
+
+def _served(experiment: Experiment, revisions: Sequence[AllocationRevision], known: LiveVersions) -> Live | None:
+    """The experiment, if every variant has a model server: arms that all meet the champion would not differ."""
+    versions = tuple(version for each in experiment.variants.values() if (version := known.of(each.model)))
+    if experiment.unit != "user" or len(versions) < len(experiment.variants):
+        return None
+    return live(experiment, revisions, versions)
 
 
 def _rule(experiment: Experiment, revision: AllocationRevision) -> Rule:
     weights = [revision.document.weights[name] for name in experiment.variants]
     ranges = tuple(bucket_ranges(len(weights), experiment.coverage, weights))
     return replace(experiment.rule, ranges=ranges, active=revision.document.state == "running")
-
-
-def _served(experiment: Experiment) -> bool:
-    if experiment.status == "running" and experiment.unit != "user":
-        log.warning("experiment_not_assigned", experiment=experiment.name, why="the gateway knows users only")
-    return experiment.status == "running" and experiment.unit == "user"
 
 
 def _state(folder: Path | None) -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -20,9 +20,11 @@ from identity_masker.errors import BadInputError
 from identity_masker.experiments.assignment import assign
 from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.durations import DAY
-from identity_masker.experiments.event_source import COMPLETE, FROM_REQUESTS, HOUR, folder_of
+from identity_masker.experiments.event_source import FROM_REQUESTS
 from identity_masker.experiments.metric import Metric
 from identity_masker.experiments.outcomes import sources_of
+from identity_masker.telemetry.event_store import COMPLETE, HOUR, hour_of, hour_uri
+from identity_masker.telemetry.events.kinds import Kind
 
 VALUES = {"device": ("phone", "tablet"), "region": ("eu", "us", "asia"), "plan": ("free", "pro")}
 REQUESTS_A_UNIT, LATENCY_MS, ERROR_SHARE, SPREAD = 4.0, 120.0, 0.002, 0.35
@@ -93,14 +95,14 @@ def simulate(experiment: Experiment, traffic: Traffic, store: str) -> Simulated:
     _check(experiment, traffic, store)
     rng = np.random.default_rng(traffic.seed)
     crowd = Crowd(experiment, traffic, rng)
-    frames = {
+    frames: dict[Kind, pl.DataFrame] = {
         "exposures": _exposures(experiment, crowd),
         "requests": _requests(experiment, traffic, crowd, rng),
         "outcomes": _outcomes(experiment, traffic, crowd, rng),
     }
     longest = max(experiment.window_of(metric) for metric in experiment.metrics)
     before = max((metric.covariate or timedelta(0) for metric in experiment.metrics), default=timedelta(0))
-    begin, end = _whole_hour(traffic.start - before), traffic.start + traffic.days * DAY + longest + HOUR
+    begin, end = hour_of(traffic.start - before), traffic.start + traffic.days * DAY + longest + HOUR
     for kind, frame in frames.items():
         identified = frame.with_columns(
             pl.format("{}-{}-{}", pl.lit(kind), pl.lit(traffic.seed), pl.int_range(pl.len())).alias("event_id")
@@ -238,13 +240,13 @@ def _baseline(metric: Metric | None, usual: float) -> float:
     return metric.baseline.mean if metric and metric.baseline else usual
 
 
-def _write(frame: pl.DataFrame, store: str, kind: str, begin: datetime, end: datetime) -> None:
+def _write(frame: pl.DataFrame, store: str, kind: Kind, begin: datetime, end: datetime) -> None:
     by_hour = {
         key[0]: part for key, part in frame.sort("time").group_by(pl.col("time").dt.truncate("1h"), maintain_order=True)
     }
     hour = begin
     while hour < end:
-        folder = artifacts.join(folder_of(store, kind, hour), f"hour={hour:%H}")
+        folder = hour_uri(store, kind, hour)
         part, digest = by_hour.get(hour), ""
         if part is not None:
             buffer = io.BytesIO()
@@ -262,7 +264,3 @@ def _times(when: Whole) -> pl.Series:
 
 def _us(span: timedelta) -> int:
     return round(span / timedelta(microseconds=1))
-
-
-def _whole_hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

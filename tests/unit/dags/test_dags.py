@@ -1,4 +1,4 @@
-"""What every DAG has to have, and what each of them is made of."""
+"""What every DAG has to have, and what each is made of."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from masker_airflow import FACE_DATASET, MASKER_CANDIDATE, MASKER_CHAMPION
 from masker_step import MaskerStep
 
 DAGS = PROJECT / "dags"
-NAMES = ["deploy_masker", "evaluate_experiments", "ingest_faces", "train_masker"]
+NAMES = ["deploy_masker", "evaluate_experiments", "ingest_faces", "keep_house", "train_masker"]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,7 @@ def test_assets_chain_the_dags(bag: DagBag) -> None:
         "train_masker": [MASKER_CANDIDATE],
         "deploy_masker": [MASKER_CHAMPION],
         "evaluate_experiments": [],
+        "keep_house": [],
     }
     assert bag.dags["train_masker"].schedule == [FACE_DATASET]
     assert bag.dags["deploy_masker"].schedule == [MASKER_CANDIDATE]
@@ -112,6 +113,7 @@ def steps(dag: DAG) -> list[MaskerStep]:
                 "experiment.adjust": "experiments adjust",
             },
         ),
+        ("keep_house", {"compact": "events compact"}),
     ],
 )
 def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[str, str]) -> None:
@@ -152,9 +154,12 @@ def test_wrong_parameters_are_refused(bag: DagBag, name: str, param: str, value:
         bag.dags[name].params.get_param(param).resolve(value)
 
 
-@pytest.mark.parametrize(("name", "cron"), [("ingest_faces", "0 3 * * *"), ("evaluate_experiments", "30 4 * * *")])
-def test_nightly_run_does_not_start_when_the_dag_is_switched_on(bag: DagBag, name: str, cron: str) -> None:
-    # With a start date, or Airflow's own default, switching on starts a run for the night before.
+@pytest.mark.parametrize(
+    ("name", "cron"),
+    [("ingest_faces", "0 3 * * *"), ("evaluate_experiments", "30 4 * * *"), ("keep_house", "5 * * * *")],
+)
+def test_scheduled_run_does_not_start_when_the_dag_is_switched_on(bag: DagBag, name: str, cron: str) -> None:
+    # With a start date, or Airflow's own default, switching on starts a run for the time before.
     assert bag.dags[name].start_date is None
     assert bag.dags[name].schedule == CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(minutes=5))
 
@@ -162,9 +167,9 @@ def test_nightly_run_does_not_start_when_the_dag_is_switched_on(bag: DagBag, nam
 def test_each_experiment_is_a_group_of_its_own_whose_parts_do_not_wait_for_each_other(bag: DagBag) -> None:
     dag = bag.dags["evaluate_experiments"]
     assert dag.get_task("due").downstream_task_ids >= {"names"}
-    group = ["experiment.adjust", "experiment.alert", "experiment.has_winner"]
+    group = ["experiment.adjust", "experiment.alert", "experiment.winner"]
     assert all("experiment.evaluate" in dag.get_task(name).upstream_task_ids for name in group)
-    assert dag.get_task("experiment.promote").upstream_task_ids == {"experiment.evaluate", "experiment.has_winner"}
+    assert dag.get_task("experiment.promote").upstream_task_ids == {"experiment.evaluate", "experiment.winner"}
     assert all(list(dag.get_task(f"experiment.{name}").iter_mapped_task_groups()) for name in ("evaluate", "promote"))
 
 
@@ -184,7 +189,7 @@ HEAVY = {
 def test_parsing_imports_nothing_heavy_beyond_airflow_itself() -> None:
     code = (
         "import sys; from airflow.dag_processing.dagbag import DagBag; before = set(sys.modules);"
-        f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == 4, bag.import_errors;"
+        f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == {len(NAMES)}, bag.import_errors;"
         f"print(sorted({HEAVY!r} & sys.modules.keys()));"
         "print(len(set(sys.modules) - before))"
     )

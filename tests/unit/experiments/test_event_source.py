@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from tests.unit.experiments.stored_events import DAY, HOUR, KINDS, START, complete, exposure, hour_folder, outcome, put
 
 from identity_masker.errors import BadInputError
-from identity_masker.experiments.event_source import collected, files, missing_hours
+from identity_masker.experiments.event_source import collected
 from identity_masker.settings import settings
 
 Make = Callable[..., Any]
@@ -116,14 +115,6 @@ def test_an_empty_store_gives_no_units_and_names_every_hour(design: Make) -> Non
         assert found.units == 0
         assert len(found.missing) == 24
         assert found.others is None
-
-
-def test_files_and_missing_hours_of_a_part_of_a_day(store: Path) -> None:
-    world(store)
-    found = files(settings().store, "exposures", START + 90 * timedelta(minutes=1), START + 2 * HOUR)
-    assert len(found) == 2
-    assert all("hour=01" in name for name in found)
-    assert missing_hours(settings().store, "exposures", START - HOUR, START + HOUR) == [START - HOUR]
 
 
 def test_sessions_are_refused_because_the_event_log_knows_users(design: Make) -> None:

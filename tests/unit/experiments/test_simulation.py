@@ -10,7 +10,7 @@ from tests.unit.experiments.stored_events import DAY, HOUR, KINDS, START, simula
 
 from identity_masker.errors import BadInputError
 from identity_masker.experiments.assignment import assign
-from identity_masker.experiments.event_source import files, missing_hours
+from identity_masker.telemetry.event_store import files, missing_hours
 
 Make = Callable[..., Any]
 METRICS = [
