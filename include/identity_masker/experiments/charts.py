@@ -102,7 +102,7 @@ def forest(results: Sequence[MetricResult]) -> Figure:
             axes.plot([(each.estimate or 0.0) * scale], [row], color=colour, marker="o", markersize=5)
             if each.margin is not None:
                 margins.append((each.margin * scale * (1.0 if each.better == "lower" else -1.0), row))
-        _margins(axes, margins)
+        _margins(axes, margins, " %" if relative else "")
         axes.set_yticks(range(len(shown)), [f"{each.name} ({each.variant})" for each in reversed(shown)])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_ylim(-0.6, max(0.6, len(shown) - 0.4))
@@ -111,7 +111,7 @@ def forest(results: Sequence[MetricResult]) -> Figure:
         return figure
 
 
-def _margins(axes: Axes, margins: Sequence[tuple[float, int]]) -> None:
+def _margins(axes: Axes, margins: Sequence[tuple[float, int]], unit: str) -> None:
     """A stroke at each margin, or its distance in words at the edge: a far one would press all intervals together."""
     low, high = axes.get_xlim()
     reach = 0.35 * (high - low)
@@ -123,7 +123,7 @@ def _margins(axes: Axes, margins: Sequence[tuple[float, int]]) -> None:
         if not low <= margin <= high:
             right = margin > high
             axes.annotate(
-                f"margin {margin:+.3g} →" if right else f"← margin {margin:+.3g}",
+                f"margin {margin:+.3g}{unit} →" if right else f"← margin {margin:+.3g}{unit}",
                 (high if right else low, row), color=COLOURS["worse"], fontsize=8, va="center",
                 ha="right" if right else "left",
             )  # fmt: skip
