@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,7 +32,7 @@ class Floor(Protocol):
 
 
 class MaskerStep(BaseOperator):
-    """Run `masker COMMAND --option value …` and return its result.
+    """Run `masker COMMAND operand … --option value …` and return its result.
 
     With the Airflow connection `kubernetes_masker` the step is a deferrable `KubernetesPodOperator`; without it, a
     process beside Airflow. Both give the command the same environment, read the same result and give its exit code
@@ -40,12 +40,13 @@ class MaskerStep(BaseOperator):
     task runs, so parsing a DAG file needs neither the connection nor the Kubernetes client.
 
     :param command: what follows `masker`, for example `data ingest`. (templated)
+    :param operands: what the command works on, given without a name. (templated)
     :param options: long options by name without dashes; those that render to nothing are left out. (templated)
     :param hardware: the class of include/config/pods.yaml that says what a pod gets.
     """
 
-    template_fields = ("command", "options")
-    template_fields_renderers = {"options": "json"}  # noqa: RUF012 - Airflow's own class attribute
+    template_fields = ("command", "operands", "options")
+    template_fields_renderers = {"operands": "json", "options": "json"}  # noqa: RUF012 - Airflow's own class attribute
     ui_color = "#d9e7f5"
 
     # The step's own timeout is what its pod and its process are stopped by: a step without one may hang for ever.
@@ -55,6 +56,7 @@ class MaskerStep(BaseOperator):
         self,
         *,
         command: str,
+        operands: Sequence[Any] = (),
         options: Mapping[str, Any] | None = None,
         hardware: str = "cpu",
         **kwargs: Any,
@@ -64,6 +66,7 @@ class MaskerStep(BaseOperator):
         if self.execution_timeout is None:
             raise ValueError(f"the step {self.task_id} has no execution_timeout: it could hang for ever")
         self.command = command
+        self.operands = list(operands)
         self.options = dict(options or {})
         self.hardware = hardware
         self._floor: Floor | None = None
@@ -86,7 +89,12 @@ class MaskerStep(BaseOperator):
     def arguments(self) -> list[str]:
         """The arguments of `masker`, once templates are rendered."""
         given = {name: value for name, value in self.options.items() if value is not None and value != ""}
-        return [*self.command.split(), *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
+        operands = [str(operand) for operand in self.operands]
+        return [
+            *self.command.split(),
+            *operands,
+            *(part for name, value in given.items() for part in (f"--{name}", str(value))),
+        ]
 
     def _pod(self) -> PodFloor:
         from masker_floors.pod import PodFloor

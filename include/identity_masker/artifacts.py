@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,54 @@ def names(uri: str) -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(name for entry in found if not (name := entry.rstrip("/").rsplit("/", 1)[-1]).startswith("."))
+
+
+def tree(uri: str) -> list[str]:
+    """All files under `uri`, sorted: paths of a folder, URIs of an object store; empty when there are none."""
+    system, path = split(uri)
+    system.invalidate_cache()
+    try:
+        with _reaching(uri):
+            found = system.find(path)
+    except FileNotFoundError:
+        return []
+    visible = sorted(name for name in found if not name.rsplit("/", 1)[-1].startswith("."))
+    return visible if is_local(uri) else [cast(str, system.unstrip_protocol(name)) for name in visible]
+
+
+def put_file(uri: str, source: Path) -> None:
+    """Store the file `source` as `uri`, whole or not at all, in memory of one chunk.
+
+    Raises `TemporaryError` when the disk is full.
+    """
+    system, path = split(uri)
+    if not is_local(uri):
+        with _reaching(uri):
+            system.put_file(str(source), path)
+        return
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as given, partial.open("wb") as file:
+            shutil.copyfileobj(given, file, CHUNK_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        with contextlib.suppress(NotADirectoryError):
+            partial.unlink(missing_ok=True)
+        raise disk_error(error, target) from error
+
+
+def get_file(uri: str, target: Path) -> None:
+    """Copy `uri` to the file `target`. Raises `NotFoundError` when there is nothing there."""
+    system, path = split(uri)
+    try:
+        with _reaching(uri):
+            system.get_file(path, str(target))
+    except FileNotFoundError as error:
+        raise NotFoundError("a stored file is missing", got=uri, fix="check the URI and MASKER_STORE_URI") from error
 
 
 @contextlib.contextmanager

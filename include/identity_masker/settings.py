@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     store_uri: str = Field(
         default="", description="Root of datasets and step results; folder or s3://; default HOME/store."
     )
+    events_dir: Path | None = Field(
+        default=None, description="Folder that servers append events to, shared with who compacts; default HOME/events."
+    )
     mlflow_uri: str = Field(default="", description="MLflow tracking server; default http://HOST:MLFLOW_PORT.")
     control_db: str = Field(default="", description="SQLAlchemy URL of the control database; default SQLite in HOME.")
 
@@ -61,22 +64,32 @@ class Settings(BaseSettings):
         min_length=8,
         description="Secret that decides which fictitious face a key gets; set your own in production.",
     )
+    unit_key: SecretStr = Field(
+        default=SecretStr("development-only"),
+        min_length=8,
+        description="Secret that user ids are hashed with before they are written; a new one makes new users of all.",
+    )
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")
     result: Path | None = Field(default=None, description="File that receives a step's result as JSON.")
     step: StepIdentity = Field(default_factory=StepIdentity)
 
-    @field_validator("home", "config_dir")
+    @field_validator("home", "config_dir", "events_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().resolve()
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def store(self) -> str:
         """Root URI of the store, without a trailing slash."""
         return self.store_uri.rstrip("/") or f"file://{self.home}/store"
+
+    @property
+    def events(self) -> Path:
+        """The folder of the event log."""
+        return self.events_dir or self.home / "events"
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -20,14 +20,17 @@ AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A prepared Airflow home, without the developer's own settings."""
-    home = tmp_path_factory.mktemp("airflow")
+    return prepared(tmp_path_factory.mktemp("airflow"), PROJECT / "dags")
+
+
+def prepared(home: Path, dags: Path) -> dict[str, str]:
+    """A prepared Airflow home with the DAGs of a folder, without the developer's own settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MASKER_", "AIRFLOW_"))}
     made = {
         **kept,
         **airflow_settings.environment(PROJECT / "airflow_settings.yaml"),
         "AIRFLOW_HOME": str(home / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "MASKER_HOME": str(home / "masker"),

@@ -1,4 +1,4 @@
-"""`masker experiments`: plan, assign, analyse, report."""
+"""`masker experiments`: plan, assign, analyse, report; the commands on stored events are in `experiment_steps`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
-from identity_masker.cli import step
+from identity_masker.cli import experiment_steps, step
 from identity_masker.settings import settings
 
 
@@ -123,6 +123,10 @@ def schema() -> None:
     from identity_masker.experiments.design import Experiment
 
     click.echo(json.dumps(Experiment.model_json_schema(), indent=2, sort_keys=True))
+
+
+for _step in experiment_steps.COMMANDS:
+    command.add_command(_step)
 
 
 def _finish(result: BaseModel, shown: RenderableType, *, as_json: bool) -> None:

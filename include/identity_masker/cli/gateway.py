@@ -19,6 +19,7 @@ def command(
     host: str | None, port: int | None, capacity: int, drain_seconds: float, grace_seconds: float, as_json: bool
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. It follows the routing table in the control database."""
+    from identity_masker.experiments.live import LiveExperiments
     from identity_masker.serving.gateway import Gateway, GatewayConfig
     from identity_masker.serving.process import Runner, listen
     from identity_masker.serving.serve import Listening
@@ -28,7 +29,9 @@ def command(
     listener = listen(address, config.gateway_port if port is None else port, variable="MASKER_GATEWAY_PORT")
     if as_json:
         step.finish(Listening(url=f"http://{address}:{listener.getsockname()[1]}"), as_json=True)
-    gateway = Gateway(GatewayConfig(capacity=capacity), config.control_url)
-    Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
-        listener
-    )
+    taken = GatewayConfig(capacity=capacity, events_dir=config.events, unit_key=config.unit_key)
+    with LiveExperiments(config.control_url) as experiments:
+        gateway = Gateway(taken, config.control_url, assign=experiments)
+        Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
+            listener
+        )

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Run one model server."),
     "fleet": ("fleet", "Keep the model servers of all deployed versions alive."),
     "gateway": ("gateway", "Run the traffic gateway in front of the model servers."),
+    "events": ("events", "Compact the log of requests, exposures and outcomes, and look at it."),
     "drift": ("drift", "Compare what comes in now with what the model was trained on."),
     "up": ("up", "Start the stack on this machine and run the pipeline once."),
     "down": ("down", "Stop the stack that `masker up` started."),

@@ -1,28 +1,16 @@
 """Dynamic weights: top-two Thompson sampling on the first goal, with a floor and a veto by guardrails.
 
-`propose` is a pure function; `adjust` hands its weights to whoever can write them to the routing table.
+A pure function of the evidence; `steering` writes what it proposes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.evidence import Evidence
-from identity_masker.experiments.result import Allocation, Report
+from identity_masker.experiments.result import Allocation
 from identity_masker.statistics import bandits
-
-
-class WeightWriter(Protocol):
-    """Whoever writes weights to the routing table: compare-and-set on its revision, audited."""
-
-    def write(self, experiment: str, weights: Mapping[str, float], *, revision: int, reason: str) -> int:
-        """Write the weights if the table is still at `revision`, and return the new revision.
-
-        Raises `ConflictError` when it is not.
-        """
-        ...
 
 
 def propose(experiment: Experiment, evidence: Evidence, vetoed: Sequence[str], *, healthy: bool) -> Allocation | None:
@@ -57,11 +45,3 @@ def propose(experiment: Experiment, evidence: Evidence, vetoed: Sequence[str], *
         p_best={name: float(p) for name, p in zip(names, best, strict=True)},
         regret={name: float(loss) for name, loss in zip(names, regret, strict=True)},
     )
-
-
-def adjust(report: Report, writer: WeightWriter, revision: int) -> int | None:
-    """Write the proposed weights of an experiment that goes on; None when there is nothing to write."""
-    wanted = report.allocation
-    if wanted is None or not wanted.changed or report.decision != "go_on":
-        return None
-    return writer.write(report.experiment, wanted.weights, revision=revision, reason=wanted.reason)

@@ -14,6 +14,11 @@ from identity_masker.experiments.design import Experiment
 from identity_masker.settings import settings
 
 
+def folder_of(folder: Path | None = None) -> Path:
+    """`folder`, or the one of the settings."""
+    return folder or settings().config_dir / "experiments"
+
+
 def load_file(path: Path) -> Experiment:
     """The experiment in the file `path`.
 
@@ -46,7 +51,7 @@ def load(name: str, folder: Path | None = None) -> Experiment:
     """The experiment called `name` in the configuration folder, or in the file that `name` is the path of."""
     if name.endswith((".yaml", ".yml")):
         return load_file(Path(name))
-    folder = folder or settings().config_dir / "experiments"
+    folder = folder_of(folder)
     path = folder / f"{name}.yaml"
     if "/" in name or not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
@@ -59,7 +64,7 @@ def load(name: str, folder: Path | None = None) -> Experiment:
 
 def load_all(folder: Path | None = None) -> list[Experiment]:
     """All experiments of the folder, by name. Raises `BadInputError` when running ones overlap in a layer."""
-    folder = folder or settings().config_dir / "experiments"
+    folder = folder_of(folder)
     experiments = [load(path.stem, folder) for path in sorted(folder.glob("*.yaml"))]
     check_layers([experiment for experiment in experiments if experiment.status == "running"])
     return experiments

@@ -93,6 +93,7 @@ def forest(results: Sequence[MetricResult]) -> Figure:
         axes = figure.subplots()
         axes.axvline(0.0, color=INK, linewidth=0.8)
         relative = all(each.scale == "relative" for each in shown)
+        margins: list[tuple[float, int]] = []
         for row, each in enumerate(reversed(shown)):
             scale = 100.0 if relative else 1.0 / (each.standard_error or 1.0)
             low, high = (_number(end) * scale for end in each.interval or (None, None))
@@ -100,14 +101,33 @@ def forest(results: Sequence[MetricResult]) -> Figure:
             axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
             axes.plot([(each.estimate or 0.0) * scale], [row], color=colour, marker="o", markersize=5)
             if each.margin is not None:
-                margin = each.margin * scale * (1.0 if each.better == "lower" else -1.0)
-                axes.plot([margin], [row], color=COLOURS["worse"], marker="|", markersize=11, markeredgewidth=1.6)
+                margins.append((each.margin * scale * (1.0 if each.better == "lower" else -1.0), row))
+        _margins(axes, margins, " %" if relative else "")
         axes.set_yticks(range(len(shown)), [f"{each.name} ({each.variant})" for each in reversed(shown)])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_ylim(-0.6, max(0.6, len(shown) - 0.4))
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("effect, %" if relative else "effect in standard errors")
         return figure
+
+
+def _margins(axes: Axes, margins: Sequence[tuple[float, int]], unit: str) -> None:
+    """A stroke at each margin, or its distance in words at the edge: a far one would press all intervals together."""
+    low, high = axes.get_xlim()
+    reach = 0.35 * (high - low)
+    for margin, row in margins:
+        if low - reach <= margin <= high + reach:
+            axes.plot([margin], [row], color=COLOURS["worse"], marker="|", markersize=11, markeredgewidth=1.6)
+    low, high = axes.get_xlim()
+    for margin, row in margins:
+        if not low <= margin <= high:
+            right = margin > high
+            axes.annotate(
+                f"margin {margin:+.3g}{unit} →" if right else f"← margin {margin:+.3g}{unit}",
+                (high if right else low, row), color=COLOURS["worse"], fontsize=8, va="center",
+                ha="right" if right else "left",
+            )  # fmt: skip
+    axes.set_xlim(low, high)
 
 
 def sample_ratio(report: Report, variants: Sequence[str]) -> Figure:

@@ -11,10 +11,13 @@ from identity_masker.experiments.result import Decision, Health, MetricResult
 def decide(experiment: Experiment, health: Health, results: Sequence[MetricResult], day: int) -> Decision:
     """The decision after `day` whole days of entry.
 
-    Order: bad health gives no winner; missing data wait; harm stops; a winner ships when every guardrail is shown to
-    be non-inferior and the least number of days is over; then futility, the end, or another day.
+    Order: before the first day is over there is nothing to judge; bad health gives no winner; missing data wait; harm
+    stops; a winner ships when every guardrail is shown to be non-inferior and the least number of days is over; then
+    futility, the end, or another day.
     """
     vetoed = tuple(variant for variant in experiment.treatments if _harms(results, variant))
+    if day < 1:
+        return _decision("incomplete", "No result yet: the first day of entry is not over.", [], ())
     if set(health.faults) - {"completeness"}:
         said = [_health_line(health, name) for name in health.faults]
         return _decision("unhealthy", f"No result: {said[0]}.", said, vetoed)

@@ -104,7 +104,8 @@ class Evidence(Document):
     """Everything that an experiment is judged by at one time.
 
     `days`: whole days of entry so far; `mature`: of them, by metric, those whose window is over. `missing_days`: days
-    that have no data, or hardly any. `timed`: whether the data have times; without, they are taken as complete.
+    that have no data, or hardly any; `missing_hours`: hours that the event store does not call complete. `timed`:
+    whether the data have times; without, they are taken as complete.
     """
 
     experiment: str
@@ -114,6 +115,7 @@ class Evidence(Document):
     days: int
     mature: dict[str, int]
     missing_days: tuple[int, ...]
+    missing_hours: tuple[AwareDatetime, ...] = ()
     arms: tuple[ArmCounts, ...]
     counts: Counts
     metrics: tuple[MetricEvidence, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -69,11 +69,13 @@ def gather(
     *,
     as_of: datetime | None = None,
     others: str | None = None,
+    missing_hours: Sequence[datetime] = (),
 ) -> Evidence:
     """The evidence in the files at `as_of`.
 
     `as_of` is the time up to which the data are complete; by default the end of the day of the last outcome.
     `others`: exposures of other experiments (with a column `experiment`), to look for interactions.
+    `missing_hours`: hours whose events are late or lost, for the evidence to name.
     """
     with tables.database() as connection:
         entries = enter(connection, experiment, tables.opened(connection, "exposure_file", exposures))
@@ -90,6 +92,7 @@ def gather(
             days=source.entry_days,
             mature={metric.name: source.mature_days(metric) for metric in experiment.metrics},
             missing_days=_missing_days(source, arms),
+            missing_hours=tuple(missing_hours),
             arms=arms,
             counts=_counts(source),
             metrics=tuple(_metrics(source, summaries)),

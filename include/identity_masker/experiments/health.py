@@ -27,7 +27,7 @@ def examine(experiment: Experiment, evidence: Evidence) -> Health:
         "arms": _arms(experiment, evidence),
         "invalid_data": _invalid(experiment, evidence.counts),
         "duplicates": _duplicates(evidence.counts),
-        "before_exposure": _before(evidence.counts),
+        "before_exposure": _before(experiment, evidence.counts),
         "imbalance": _imbalance(experiment, evidence),
         "interaction": _interactions(experiment, evidence),
         "outcomes_found": _found(evidence.counts),
@@ -73,14 +73,17 @@ def _multiple(experiment: Experiment, counts: Counts) -> Check:
     total = counts.units + counts.multiple_exposure
     share = counts.multiple_exposure / total if total else 0.0
     limit = experiment.health.multiple_exposure_share
-    message = f"{counts.multiple_exposure} of {total} units met more than one variant; they are left out"
+    message = f"{counts.multiple_exposure:,} of {total:,} units met more than one variant; they are left out"
     if share > limit:
         return Check(ok=False, message=f"{message}, and are more than {limit:.1%}", value=share)
     return Check(ok=not counts.multiple_exposure, warning=True, message=message, value=share)
 
 
 def _completeness(evidence: Evidence) -> Check:
-    missing = evidence.missing_days
+    missing, hours = evidence.missing_days, evidence.missing_hours
+    if hours:
+        said = f"{len(hours)} hours of events are late or missing, the first {hours[0]:%Y-%m-%d %H:%M} UTC"
+        return Check(ok=False, message=said, value=float(len(hours)))
     if not missing:
         return Check(ok=True, message=FINE, value=0.0)
     days = ", ".join(str(day + 1) for day in missing[:10])
@@ -96,14 +99,14 @@ def _arms(experiment: Experiment, evidence: Evidence) -> Check:
 
 
 def _invalid(experiment: Experiment, counts: Counts) -> Check:
-    parts = [f"{n} of {name}" for name, n in sorted(counts.invalid_outcomes.items())]
+    parts = [f"{n:,} of {name}" for name, n in sorted(counts.invalid_outcomes.items())]
     invalid = sum(counts.invalid_outcomes.values()) + counts.outcomes_without_unit
     share = invalid / counts.outcomes if counts.outcomes else 0.0
     exposed = counts.invalid_exposures / max(1, counts.exposures + counts.invalid_exposures)
     limit = experiment.health.invalid_share
     message = f"outcomes that are missing or not a finite number: {', '.join(parts) or 'none'}"
     message += (
-        f"; {counts.outcomes_without_unit} outcomes and {counts.invalid_exposures} exposures without unit or time"
+        f"; {counts.outcomes_without_unit:,} outcomes and {counts.invalid_exposures:,} exposures without unit or time"
     )
     if share > limit or exposed > limit:
         return Check(ok=False, message=message, value=max(share, exposed))
@@ -117,15 +120,17 @@ def _duplicates(counts: Counts) -> Check:
     return Check(
         ok=not doubled,
         warning=True,
-        message=f"{doubled} outcomes came twice and are counted once",
+        message=f"{doubled:,} outcomes came twice and are counted once",
         value=float(doubled),
     )
 
 
-def _before(counts: Counts) -> Check:
+def _before(experiment: Experiment, counts: Counts) -> Check:
+    """Outcomes before exposure are what covariates are made of; without covariates they are strange."""
     early = counts.outcomes_before_exposure
-    message = f"{early} outcomes happened before exposure; they enter as covariates or not at all"
-    return Check(ok=not early, warning=True, message=message, value=float(early))
+    message = f"{early:,} outcomes happened before exposure; they enter as covariates or not at all"
+    wanted = any(metric.covariate for metric in experiment.metrics)
+    return Check(ok=wanted or not early, warning=True, message=message, value=float(early))
 
 
 def _found(counts: Counts) -> Check:

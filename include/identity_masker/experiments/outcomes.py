@@ -60,7 +60,7 @@ def collect(connection: duckdb.DuckDBPyConnection, experiment: Experiment, table
     time = table.find(TIME)
     if time and not entries.timed:
         raise BadInputError("outcomes have times but exposures have none", got=table.path, fix="add a time to both")
-    needed = _needed(experiment)
+    needed = sources_of(experiment)
     name = table.find(OUTCOME)
     long = name is not None and not any(table.find((source,)) for source in needed)
     source = _make_long(connection, table, unit, name, time) if long and name else None
@@ -138,7 +138,8 @@ def metric_cells(experiment: Experiment, metric: Metric, outcomes: Outcomes) -> 
     return cells
 
 
-def _needed(experiment: Experiment) -> tuple[str, ...]:
+def sources_of(experiment: Experiment) -> tuple[str, ...]:
+    """The names of all outcomes that the experiment's metrics are made of."""
     return tuple(dict.fromkeys(source for metric in experiment.metrics for source in _sources(metric)))
 
 

@@ -1,8 +1,11 @@
-"""Write the report of an experiment where people find it."""
+"""Write the report of an experiment where people find it: a file, or MLflow."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import BaseModel
 
@@ -13,6 +16,9 @@ from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.evaluation import evaluate
 from identity_masker.experiments.gather import gather
 from identity_masker.experiments.report import html, pictures
+from identity_masker.experiments.result import Report
+
+MLFLOW_EXPERIMENT = "identity-masker-experiments"
 
 
 class Published(BaseModel):
@@ -50,3 +56,26 @@ def publish(
         decision=report.decision,
         sentence=report.decision_details.sentence,
     )
+
+
+def to_mlflow(report: Report, page: bytes, drawn: Mapping[str, bytes]) -> str:
+    """Log the page and its figures to the experiment's run in MLflow, and effects by day; returns the run's id.
+
+    One run an experiment. Raises `TemporaryError` when MLflow does not answer.
+    """
+    from identity_masker.registry import runs
+
+    run = runs.open_run(
+        f"experiment/{report.experiment}", report.experiment, {"kind": "experiment"}, experiment=MLFLOW_EXPERIMENT
+    )
+    with TemporaryDirectory() as folder:
+        for name, content in {"report.html": page, **drawn}.items():
+            (Path(folder) / name).write_bytes(content)
+        run.log_folder(Path(folder), re.sub(r"[^0-9A-Za-z]", "-", (report.as_of or "untimed")[:16]))
+    effects = {f"{each.name}.{each.variant}": each.estimate for each in report.metrics if each.estimate is not None}
+    run.log_metrics({**effects, "sample_ratio_e_value": report.health.sample_ratio.e_value}, step=report.day)
+    run.set_tags(
+        {"decision": report.decision, "as_of": report.as_of or "", "sentence": report.decision_details.sentence}
+    )
+    run.end()
+    return run.run_id

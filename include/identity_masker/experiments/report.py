@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import jinja2
@@ -45,6 +46,7 @@ def html(experiment: Experiment, report: Report) -> str:
         outcome=report.decision.replace("_", " "),
         tone=TONES.get(report.decision, "wait"),
         method=METHODS[report.method],
+        until=datetime.fromisoformat(report.as_of).strftime("%Y-%m-%d %H:%M UTC") if report.as_of else "",
         reading=_reading(experiment),
         rows=[_row(each) for each in shown],
         forest=_drawn(charts.forest(shown[:MOST_FOREST_ROWS]), "Effect and interval of every metric"),

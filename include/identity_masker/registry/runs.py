@@ -13,7 +13,7 @@ from typing import Any
 from mlflow.entities import Metric, Param, RunTag
 
 from identity_masker.errors import NotFoundError
-from identity_masker.registry.tracking import calls, experiment_id
+from identity_masker.registry.tracking import EXPERIMENT, calls, experiment_id
 
 RUN_KEY = "masker.run_key"
 CURVE_BATCH = 100
@@ -97,15 +97,18 @@ class Curves:
             self._waiting = []
 
 
-def open_run(key: str, name: str, tags: Mapping[str, str]) -> Run:
-    """The run of `key`: the one that is there already, running again, or a new one called `name`."""
-    experiment = experiment_id()
+def open_run(key: str, name: str, tags: Mapping[str, str], experiment: str = EXPERIMENT) -> Run:
+    """The run of `key`: the one that is there already, running again, or a new one called `name`.
+
+    `experiment`: the name of MLflow's experiment that holds the run.
+    """
+    where = experiment_id(experiment)
     with calls() as mlflow:
-        found = mlflow.search_runs([experiment], f"tags.`{RUN_KEY}` = '{_quoted(key)}'", max_results=1)
+        found = mlflow.search_runs([where], f"tags.`{RUN_KEY}` = '{_quoted(key)}'", max_results=1)
         if found:
             mlflow.update_run(found[0].info.run_id, status="RUNNING")
             return Run(found[0].info.run_id, dict(found[0].data.tags))
-        made = mlflow.create_run(experiment, run_name=name, tags={RUN_KEY: key, **tags})
+        made = mlflow.create_run(where, run_name=name, tags={RUN_KEY: key, **tags})
     return Run(made.info.run_id, dict(made.data.tags))
 
 

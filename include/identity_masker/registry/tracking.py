@@ -65,15 +65,15 @@ def calls() -> Iterator[MlflowClient]:
         raise TemporaryError("MLflow refused a call", got=error.message) from error
 
 
-def experiment_id() -> str:
-    """The experiment of all runs, made when it is not there yet."""
+def experiment_id(name: str = EXPERIMENT) -> str:
+    """The id of MLflow's experiment `name`, made when it is not there yet; by default that of all trainings."""
     with calls() as mlflow:
-        found = mlflow.get_experiment_by_name(EXPERIMENT)
+        found = mlflow.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
         try:
-            return str(mlflow.create_experiment(EXPERIMENT))
+            return str(mlflow.create_experiment(name))
         except RestException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run made it meanwhile
                 raise
-            return str(mlflow.get_experiment_by_name(EXPERIMENT).experiment_id)
+            return str(mlflow.get_experiment_by_name(name).experiment_id)

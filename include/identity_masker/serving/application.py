@@ -53,7 +53,7 @@ def application(title: str, description: str, metrics: HttpMetrics) -> FastAPI:
         title=title,
         description=description,
         version=version("identity-masker"),
-        openapi_tags=[{"name": "masking"}, {"name": "operations"}],
+        openapi_tags=[{"name": "masking"}, {"name": "events"}, {"name": "operations"}],
         docs_url=None,
         redoc_url=None,
     )

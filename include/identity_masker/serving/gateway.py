@@ -6,23 +6,27 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import NamedTuple
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Gauge
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
-from identity_masker.serving import pictures
-from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
-from identity_masker.serving.application import application
+from identity_masker.serving import gateway_routes, outcomes, pictures, units
+from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Server, Watcher
 from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.control import Revision
-from identity_masker.serving.problem import HttpError, documented, overloaded
+from identity_masker.serving.exposures import Assign, attributes
+from identity_masker.serving.outcomes import Accepted
+from identity_masker.serving.problem import HttpError, overloaded
+from identity_masker.serving.request_log import RequestLog, Served
 from identity_masker.serving.routing import choose
 from identity_masker.serving.upstream import Headers, Reply, UpstreamError
 from identity_masker.telemetry import logs
+from identity_masker.telemetry.events import EventLog
 from identity_masker.telemetry.http import Edge, Exchange
 from identity_masker.telemetry.metrics import HttpMetrics
 
@@ -32,17 +36,6 @@ RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"acce
 NEVER_REACHED = 503
 """A model server answers this before its model sees a request: full, loading or draining."""
 
-VARIANT_HEADER = {
-    "x-variant": {"description": "Name of the variant in the routing table.", "schema": {"type": "string"}}
-}
-UserId = Annotated[
-    str | None,
-    Header(
-        alias="x-user-id",
-        max_length=256,
-        description="The same user stays with the same variant. Hashed here, never logged and never passed on.",
-    ),
-]
 log = logs.logger(__name__)
 
 
@@ -55,21 +48,41 @@ class GatewayConfig(BaseModel):
     max_bytes: int = Field(default=20 * 2**20, ge=1, description="Size of a body.")
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=35.0, gt=0, description="Time for a model server to answer.")
+    events_dir: Path | None = Field(default=None, description="Folder of the event log; without one nothing is logged.")
+    unit_key: SecretStr = Field(default=SecretStr(""), description="Secret that user ids are hashed with.")
+
+
+class _Target(NamedTuple):
+    """Where a request goes, and why: by `experiment`, or as `Choice.fallback` says.
+
+    `semver` is the version's number where the routing table does not know its name.
+    """
+
+    variant: str
+    version: str
+    semver: str
+    via: str
 
 
 class Gateway:
     """The state of the gateway and its application. `app` is to be served by one event loop."""
 
-    def __init__(self, config: GatewayConfig, control_url: str) -> None:
+    def __init__(self, config: GatewayConfig, control_url: str, *, assign: Assign | None = None) -> None:
+        """`assign` says which experiments a user is in; without it there are none."""
         self.config = config
         self.board = Board()
         self.metrics = HttpMetrics("gateway")
         self._control_url = control_url
+        self._assign = assign
         self._taken = 0
         self._draining = False
         self._watcher: Watcher | None = None
+        self._events: EventLog | None = None
+        self._request_log: RequestLog | None = None
         self._measures = _Measures(self.metrics, self.board)
-        self.app: ASGIApp = Edge(_routes(self), metrics=self.metrics, closing=lambda: self._draining)
+        self.app: ASGIApp = Edge(
+            gateway_routes.routes(self), metrics=self.metrics, closing=lambda: self._draining, done=self._answered
+        )
 
     def drain(self) -> None:
         """Say "not ready" from now on, and go on answering."""
@@ -77,11 +90,24 @@ class Gateway:
 
     @asynccontextmanager
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
-        """Follow the control database while the application runs."""
+        """Follow the control database and keep the event log open while the application runs."""
+        if self.config.events_dir is not None:
+            self._events = EventLog(self.config.events_dir, registry=self.metrics.registry)
+            self._request_log = RequestLog(self._events)
         async with Watcher(self.board, self._control_url, self._measures.update) as self._watcher:
             yield
         for server in self.board.servers.values():
             server.upstream.close()
+        await asyncio.to_thread(self._close_log)
+
+    def _close_log(self) -> None:
+        if self._request_log is not None and self._events is not None:
+            self._request_log.close()
+            self._events.close()
+
+    def _answered(self, route: str, exchange: Exchange, seconds: float) -> None:
+        if self._request_log is not None and route == gateway_routes.MASK:
+            self._request_log.done(exchange, seconds)
 
     def live(self) -> Health:
         """Raises `HttpError` 503 when nothing follows the control database any more."""
@@ -93,39 +119,70 @@ class Gateway:
         """Raises `HttpError` 503 before the first deployment, without a ready champion, and while draining."""
         if self._draining:
             raise overloaded("the gateway is stopping", "not_ready_draining", seconds=1)
-        revision = self._deployed()
+        revision = self.deployed()
         champion = revision.table.variants[revision.table.champion]
         if champion.version not in self.board.served():
             raise _no_server(champion.semver)
         return Health(status="ready", model_version=champion.semver)
 
-    async def mask(self, request: Request, user: str | None) -> Response:
-        """Pass one picture to the variant that the routing table gives this user.
+    async def mask(self, request: Request, user: str | None, given: str | None) -> Response:
+        """Pass one picture to the variant that an experiment or the routing table gives this user.
 
-        Raises `HttpError`, which the application turns into a problem.
+        `given`: the header x-user-attributes. Raises `HttpError`, which the application turns into a problem.
         """
         exchange: Exchange = request.state.exchange
+        exchange.evidence = served = Served()
         pictures.check_content_type(request.headers.get("content-type"))
-        revision = self._deployed()
+        revision = self.deployed()
         if self._taken >= self.config.capacity:
             raise overloaded("the gateway is full", "overloaded", seconds=1)
+        self._enter(served, user, given)
         self._taken += 1
         try:
             body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
-            answer = asyncio.create_task(self._answer(revision, user or exchange.request_id, request, body))
-            variant, reply = await unless_gone(request, answer)
+            target = self._target(revision, user or exchange.request_id, served)
+            reply = await unless_gone(request, asyncio.create_task(self._from(target, request, body)))
         finally:
             self._taken -= 1
-        exchange.note(variant=variant, bytes_out=len(reply.body))
+        served.picture, served.reply = body, reply
+        served.semver = reply.headers.get(b"x-model-version", target.semver.encode()).decode("latin-1")
+        exchange.note(variant=target.variant, bytes_out=len(reply.body))
         headers = {n.decode(): reply.headers[n].decode("latin-1") for n in RETURNED if n in reply.headers}
-        return Response(reply.body, reply.status, {**headers, "x-variant": variant})
+        return Response(reply.body, reply.status, {**headers, "x-variant": target.variant})
 
-    async def _answer(self, revision: Revision, who: str, request: Request, body: bytes) -> tuple[str, Reply]:
-        """The answer and its variant, from a second model server when the first never looked at the request."""
-        table = revision.table
-        choice = choose(table, who, datetime.now(UTC), self.board.served())
-        self._measures.chosen(choice.variant, choice.fallback)
-        version = table.variants[choice.variant]
+    def _enter(self, served: Served, user: str | None, given: str | None) -> None:
+        """Who asks, and which experiments they are in."""
+        served.attributes = attributes(given)
+        if not user:
+            return
+        served.unit = units.unit(self.config.unit_key.get_secret_value(), user)
+        if self._assign is None:
+            return
+        try:
+            served.exposures = tuple(self._assign(served.unit, served.attributes))
+        except Exception:  # an experiment must not keep anybody from being masked
+            self._measures.unassigned.inc()
+            log.exception("assignment_failed")
+
+    def _target(self, revision: Revision, who: str, served: Served) -> _Target:
+        target = self._chosen(revision, who, served)
+        served.variant, served.version, served.semver = target.variant, target.version, target.semver
+        self._measures.chosen(target.variant, target.via)
+        return target
+
+    def _chosen(self, revision: Revision, who: str, served: Served) -> _Target:
+        """The first experiment whose version has a ready model server, else what the routing table says."""
+        table, ready = revision.table, self.board.served()
+        for exposure in served.exposures:
+            if exposure.version is not None and exposure.version in ready:
+                name = f"{exposure.experiment}:{exposure.variant}"
+                return _Target(name, exposure.version, exposure.version, "experiment")
+        choice = choose(table, who, datetime.now(UTC), ready)
+        variant = table.variants[choice.variant]
+        return _Target(choice.variant, variant.version, variant.semver, choice.fallback)
+
+    async def _from(self, version: _Target, request: Request, body: bytes) -> Reply:
+        """The answer of one version, from a second model server when the first never looked at the request."""
         query = request.scope["query_string"]
         target = b"/v1/mask" + (b"?" + query if query else b"")
         headers = _forwarded(request)
@@ -146,7 +203,17 @@ class Gateway:
             reply = await self._try(second, send) or reply
         if reply is None:
             raise _no_server(version.semver)
-        return choice.variant, reply
+        return reply
+
+    async def accept(self, request: Request, user: str) -> Accepted:
+        """Write the outcome events of a request to the log. Raises `HttpError`, 503 when the log takes none."""
+        outcomes.check_content_type(request.headers.get("content-type"))
+        body = await read_body(request, max_bytes=outcomes.MAX_BYTES, seconds=self.config.body_seconds)
+        unit = units.unit(self.config.unit_key.get_secret_value(), user)
+        rows = outcomes.rows(body, unit, datetime.now(UTC))
+        if self._events is None or not await asyncio.to_thread(self._events.writer("outcomes").append_all, rows):
+            raise overloaded("the event log takes no events now", "event_log", seconds=5)
+        return Accepted(accepted=len(rows))
 
     async def _try(self, server: Server, send: Callable[[Server], Awaitable[Reply]]) -> Reply | None:
         """The reply, or None when the connection failed. Masking changes nothing, so sending it again is safe."""
@@ -167,7 +234,7 @@ class Gateway:
         server.worked()
         return reply
 
-    def _deployed(self) -> Revision:
+    def deployed(self) -> Revision:
         if self.board.revision is not None:
             return self.board.revision
         if not self.board.read_at:
@@ -205,6 +272,9 @@ class _Measures:
         self._revision = Gauge("masker_gateway_routing_revision", "Revision of the routing table.", registry=registry)
         self._share = Gauge("masker_gateway_share", "Share by the table.", ["variant", "semver"], registry=registry)
         self._servers = Gauge("masker_gateway_servers", "Usable model servers.", registry=registry)
+        self.unassigned = Counter(
+            "masker_gateway_assignment_failures", "Requests without experiments after an error.", registry=registry
+        )
         self.retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
         self._seen = 0
 
@@ -222,38 +292,3 @@ class _Measures:
         self._share.clear()
         for name, variant in revision.table.variants.items():
             self._share.labels(name, variant.semver).set(variant.share)
-
-
-def _routes(gateway: Gateway) -> FastAPI:
-    app = application("Identity masker", DESCRIPTION, gateway.metrics)
-    app.router.lifespan_context = gateway.running
-
-    @app.post(
-        "/v1/mask",
-        tags=["masking"],
-        summary="Mask one picture",
-        description=DESCRIPTION,
-        response_class=Response,
-        responses=mask_responses(400, 408, 413, 415, 422, 500, 503, 504, headers=VARIANT_HEADER),
-        openapi_extra=BODY,
-    )
-    async def mask(
-        request: Request, key: QueryKey = None, header_key: HeaderKey = None, user: UserId = None
-    ) -> Response:
-        # The key goes on with the request; it is declared here so that a wrong one fails early.
-        return await gateway.mask(request, user)
-
-    @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
-    async def live() -> Health:
-        return gateway.live()
-
-    @app.get("/health/ready", tags=["operations"], summary="Should it get requests?", responses=documented(503))
-    async def ready() -> Health:
-        return gateway.ready()
-
-    @app.get("/v1/routing", tags=["operations"], summary="Who gets which share", responses=documented(503))
-    async def routing() -> dict[str, Any]:
-        revision = gateway._deployed()
-        return {"revision": revision.number, **revision.table.model_dump(mode="json")}
-
-    return app

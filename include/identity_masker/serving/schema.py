@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     create_engine,
     event,
     func,
@@ -76,6 +77,30 @@ endpoints = Table(
     Column("detail", Text, nullable=False),
     Column("restarts", Integer, nullable=False),
     Column("heartbeat", Float, nullable=False),
+)
+
+allocations = Table(
+    "allocations",
+    metadata,
+    # As `routing`, one chain of revisions an experiment.
+    Column("experiment", String(60), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("document", JSON, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("written_at", String(32), nullable=False),
+)
+
+sticky_assignments = Table(
+    "sticky_assignments",
+    metadata,
+    # The first gateway that places a unit decides for all: a later row of the same key is ignored.
+    Column("id", Integer, primary_key=True),
+    Column("attribute", String(60), nullable=False),
+    Column("unit", String(256), nullable=False),
+    Column("key", String(80), nullable=False),
+    Column("variant", String(40), nullable=False),
+    UniqueConstraint("attribute", "unit", "key", name="one_variant_a_unit"),
 )
 
 

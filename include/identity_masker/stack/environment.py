@@ -48,7 +48,9 @@ def _masker(config: Settings, home: Home) -> dict[str, str]:
         "MASKER_MLFLOW_PORT": str(config.mlflow_port),
         "MASKER_GATEWAY_PORT": str(config.gateway_port),
         "MASKER_SERVER_PORT": str(config.server_port),
+        "MASKER_EVENTS_DIR": str(config.events),
         "MASKER_MASK_KEY": home.secrets()["mask_key"],
+        "MASKER_UNIT_KEY": home.secrets()["unit_key"],
     }
 
 

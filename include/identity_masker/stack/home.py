@@ -77,7 +77,9 @@ class Home:
             raise BadInputError("MASKER_HOME is not a folder", got=self.root, fix="set MASKER_HOME to a folder")
         if not self._marker.exists():
             if any(
-                path for path in self.root.iterdir() if path.name not in ("run", "logs", "store", "cache", "models")
+                path
+                for path in self.root.iterdir()
+                if path.name not in ("run", "logs", "store", "cache", "models", "events")
             ):
                 raise BadInputError(
                     "MASKER_HOME holds files that this project did not make",
@@ -127,13 +129,14 @@ class Home:
         return file
 
     def secrets(self) -> dict[str, str]:
-        """The secrets of this home, made once and readable by the owner alone."""
+        """The secrets of this home, each made once and readable by the owner alone."""
         path = self.root / "secrets.json"
-        if not path.exists():
-            path.touch(mode=0o600)
-            artifacts.write_json(str(path), _new_secrets())
+        found: dict[str, str] = artifacts.read_json(str(path)) if path.exists() else {}
+        new = _new_secrets()
+        if new.keys() - found.keys():  # a later version may need more than the one that made the home
+            found = {**new, **found}
+            artifacts.write_json(str(path), found)
             path.chmod(0o600)
-        found: dict[str, str] = artifacts.read_json(str(path))
         return found
 
 
@@ -143,5 +146,6 @@ def _new_secrets() -> dict[str, str]:
         "api_secret_key": secrets.token_urlsafe(32),
         "jwt_secret": secrets.token_urlsafe(64),
         "airflow_password": secrets.token_urlsafe(12),
+        "unit_key": secrets.token_hex(32),
         "mask_key": secrets.token_hex(32),
     }

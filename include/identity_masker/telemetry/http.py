@@ -43,6 +43,8 @@ class Exchange:
     status: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
     unread_body: bool = False
+    evidence: object = None
+    """What the application leaves for whoever looks at the request after its answer."""
 
     def note(self, **fields: object) -> None:
         """Add fields to the access log line. Never pixels, tokens, user ids or file names."""
@@ -69,9 +71,14 @@ class Edge:
         *,
         metrics: HttpMetrics,
         closing: Callable[[], bool] = lambda: False,
+        done: Callable[[str, Exchange, float], None] = lambda _route, _exchange, _seconds: None,
     ) -> None:
-        """While `closing()`, connections are not kept open after their answer."""
+        """While `closing()`, connections are not kept open after their answer.
+
+        `done(route, exchange, seconds)` is called once the answer was sent, or the client has left.
+        """
         self._app = app
+        self._done = done
         self._metrics = metrics
         self._closing = closing
 
@@ -107,6 +114,7 @@ class Edge:
             duration_ms=round(seconds * 1000, 3),
             **exchange.fields,
         )
+        self._done(route, exchange, seconds)
 
 
 def _route(scope: Scope) -> str:

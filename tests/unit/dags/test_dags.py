@@ -1,4 +1,4 @@
-"""What every DAG has to have, and what each of the three is made of."""
+"""What every DAG has to have, and what each is made of."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from masker_airflow import FACE_DATASET, MASKER_CANDIDATE, MASKER_CHAMPION
 from masker_step import MaskerStep
 
 DAGS = PROJECT / "dags"
-NAMES = ["deploy_masker", "ingest_faces", "train_masker"]
+NAMES = ["deploy_masker", "evaluate_experiments", "ingest_faces", "keep_house", "train_masker"]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,8 @@ def test_assets_chain_the_dags(bag: DagBag) -> None:
         "ingest_faces": [FACE_DATASET],
         "train_masker": [MASKER_CANDIDATE],
         "deploy_masker": [MASKER_CHAMPION],
+        "evaluate_experiments": [],
+        "keep_house": [],
     }
     assert bag.dags["train_masker"].schedule == [FACE_DATASET]
     assert bag.dags["deploy_masker"].schedule == [MASKER_CANDIDATE]
@@ -103,6 +105,15 @@ def steps(dag: DAG) -> list[MaskerStep]:
         ("ingest_faces", {"ingest": "data ingest", "validate": "data validate"}),
         ("train_masker", {"train": "train", "evaluate": "evaluate", "register": "register"}),
         ("deploy_masker", {"deploy": "deploy"}),
+        (
+            "evaluate_experiments",
+            {
+                "due": "experiments due",
+                "experiment.evaluate": "experiments run",
+                "experiment.adjust": "experiments adjust",
+            },
+        ),
+        ("keep_house", {"compact": "events compact"}),
     ],
 )
 def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[str, str]) -> None:
@@ -133,6 +144,9 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
         ("train_masker", "dataset", ""),
         ("deploy_masker", "version", "--help"),
         ("deploy_masker", "timeout", 0),
+        ("evaluate_experiments", "experiments", "../secret"),
+        ("evaluate_experiments", "experiments", "one,"),
+        ("evaluate_experiments", "as_of", "yesterday"),
     ],
 )
 def test_wrong_parameters_are_refused(bag: DagBag, name: str, param: str, value: Any) -> None:
@@ -140,12 +154,30 @@ def test_wrong_parameters_are_refused(bag: DagBag, name: str, param: str, value:
         bag.dags[name].params.get_param(param).resolve(value)
 
 
-def test_nightly_run_does_not_start_when_the_dag_is_switched_on(bag: DagBag) -> None:
-    # With a start date, or Airflow's own default, switching on starts a run for the night before.
-    assert bag.dags["ingest_faces"].start_date is None
-    assert bag.dags["ingest_faces"].schedule == CronTriggerTimetable(
-        "0 3 * * *", timezone="UTC", run_immediately=timedelta(minutes=5)
-    )
+@pytest.mark.parametrize(
+    ("name", "cron"),
+    [("ingest_faces", "0 3 * * *"), ("evaluate_experiments", "30 4 * * *"), ("keep_house", "5 * * * *")],
+)
+def test_scheduled_run_does_not_start_when_the_dag_is_switched_on(bag: DagBag, name: str, cron: str) -> None:
+    # With a start date, or Airflow's own default, switching on starts a run for the time before.
+    assert bag.dags[name].start_date is None
+    assert bag.dags[name].schedule == CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(minutes=5))
+
+
+def test_each_experiment_is_a_group_of_its_own_whose_parts_do_not_wait_for_each_other(bag: DagBag) -> None:
+    dag = bag.dags["evaluate_experiments"]
+    assert dag.get_task("due").downstream_task_ids >= {"names"}
+    group = ["experiment.adjust", "experiment.alert", "experiment.winner"]
+    assert all("experiment.evaluate" in dag.get_task(name).upstream_task_ids for name in group)
+    assert dag.get_task("experiment.promote").upstream_task_ids == {"experiment.evaluate", "experiment.winner"}
+    assert all(list(dag.get_task(f"experiment.{name}").iter_mapped_task_groups()) for name in ("evaluate", "promote"))
+
+
+def test_a_winner_starts_one_promotion_of_its_version(bag: DagBag) -> None:
+    promote = bag.dags["evaluate_experiments"].get_task("experiment.promote")
+    assert promote.trigger_dag_id == "promote_canary"
+    assert promote.skip_when_already_exists
+    assert set(promote.conf) == {"version"}
 
 
 HEAVY = {
@@ -157,7 +189,7 @@ HEAVY = {
 def test_parsing_imports_nothing_heavy_beyond_airflow_itself() -> None:
     code = (
         "import sys; from airflow.dag_processing.dagbag import DagBag; before = set(sys.modules);"
-        f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == 3, bag.import_errors;"
+        f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == {len(NAMES)}, bag.import_errors;"
         f"print(sorted({HEAVY!r} & sys.modules.keys()));"
         "print(len(set(sys.modules) - before))"
     )

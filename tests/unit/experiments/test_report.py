@@ -15,8 +15,8 @@ import yaml
 from rich.console import Console
 
 from identity_masker.cli.main import main
-from identity_masker.errors import BadInputError, ConflictError, NotFoundError
-from identity_masker.experiments import allocation, archive
+from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.experiments import archive
 from identity_masker.experiments.evaluation import evaluate_files
 from identity_masker.experiments.plan import plan
 from identity_masker.experiments.publishing import publish
@@ -192,33 +192,6 @@ def test_assign_says_that_a_draft_is_not_running(capsys: Capture) -> None:
     assert run(capsys, "assign", "softer-skin", "--unit", "u1")[1]["reason"] == "inactive"
     code, found = run(capsys, "check")
     assert (code, found["experiments"]["softer-skin"]) == (0, "draft")
-
-
-class Table:
-    """A routing table that takes weights at the right revision."""
-
-    def __init__(self) -> None:
-        self.revision, self.written = 3, []
-
-    def write(self, experiment: str, weights: Any, *, revision: int, reason: str) -> int:
-        if revision != self.revision:
-            raise ConflictError("the table has changed", got=revision)
-        self.written.append((experiment, dict(weights), reason))
-        self.revision += 1
-        return self.revision
-
-
-def test_weights_are_written_only_by_a_bandit_that_goes_on(design: Make, files: tuple[str, str]) -> None:
-    table = Table()
-    with_bandit = design(**settings(bandit={"floor": 0.1}, schedule={"days": 5, "minimum_days": 5}))
-    _, shipped = evaluate_files(with_bandit, *files)
-    assert allocation.adjust(shipped, table, 3) is None
-    going = shipped.model_copy(update={"decision": "go_on"})
-    assert allocation.adjust(going, table, 3) == 4
-    assert sum(table.written[0][1].values()) == pytest.approx(1.0)
-    with pytest.raises(ConflictError):
-        allocation.adjust(going, table, 3)
-    assert allocation.adjust(evaluate_files(design(**settings()), *files)[1], table, 4) is None
 
 
 def test_interactions_are_read_from_the_exposures_of_others(design: Make, world: Make, tmp_path: Path) -> None:

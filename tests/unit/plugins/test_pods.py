@@ -25,10 +25,11 @@ def write(folder: Path, document: dict[str, Any]) -> Path:
     return folder
 
 
-def test_shipped_file_has_both_classes_and_only_one_takes_a_gpu() -> None:
+def test_shipped_file_has_its_classes_and_only_one_takes_a_gpu() -> None:
     shipped = pods.read(SHIPPED)
     assert {name: "nvidia.com/gpu" in hardware.limits for name, hardware in shipped.classes.items()} == {
         "cpu": False,
+        "events": False,
         "gpu": True,
     }
 

@@ -29,6 +29,17 @@ def test_command_and_options_become_arguments() -> None:
     ]
 
 
+def test_operands_stand_between_the_command_and_its_options() -> None:
+    named = MaskerStep(
+        task_id="evaluate",
+        command="experiments run",
+        operands=["softer-skin"],
+        options={"as-of": "2026-11-08"},
+        execution_timeout=timedelta(minutes=1),
+    )
+    assert named.arguments() == ["experiments", "run", "softer-skin", "--as-of", "2026-11-08"]
+
+
 def test_options_that_render_to_nothing_are_left_out() -> None:
     assert step(source="", images=None, seed=0).arguments() == ["data", "ingest", "--seed", "0"]
 

@@ -1,0 +1,94 @@
+"""`masker events`: compact the event log and look at it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from identity_masker.cli import step
+from identity_masker.errors import BadInputError
+from identity_masker.settings import settings
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@click.group()
+def command() -> None:
+    """Requests, exposures and outcomes: compact the log that servers append to, and look at it."""
+
+
+@command.command()
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder of the log.  [default: MASKER_EVENTS_DIR]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def compact(folder: Path | None, as_json: bool) -> None:
+    """Move what servers have appended into Parquet files by hour, and mark the hours that are whole.
+
+    May be repeated and interrupted at any time: no event is lost or stored twice.
+    """
+    from identity_masker.telemetry import events
+
+    config = settings()
+    step.finish(events.compact(folder or config.events, config.store, datetime.now(UTC)), as_json=as_json)
+
+
+@command.command()
+@click.option("--kind", default="requests", show_default=True, help="requests, exposures or outcomes.")
+@click.option("--since", default="1h", show_default=True, help="Age (30m, 12h, 7d) or ISO time; UTC without a zone.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def show(kind: str, since: str, limit: int, as_json: bool) -> None:
+    """The newest events, also those that were not compacted yet."""
+    from identity_masker.telemetry.events import kinds, reading
+
+    config = settings()
+    found = reading.newest(config.events, config.store, kinds.kind(kind), _start(since), limit)
+    if sys.stdout.isatty() and not as_json:
+        _print(found)
+        return
+    for event in found:
+        print(json.dumps(event, allow_nan=False))
+
+
+@command.command()
+@click.argument("user")
+def unit(user: str) -> None:
+    """The hash under which events hold USER, for instance for the `forced` list of an experiment."""
+    from identity_masker.serving import units
+
+    print(units.unit(settings().unit_key.get_secret_value(), user))
+
+
+def _start(since: str) -> datetime:
+    if age := re.fullmatch(r"(\d{1,6})([mhd])", since):
+        return datetime.now(UTC) - timedelta(**{UNITS[age[2]]: int(age[1])})
+    try:
+        time = datetime.fromisoformat(since)
+    except ValueError as error:
+        raise BadInputError(
+            "--since is neither an age nor a time", got=since, allowed="30m, 12h, 7d or 2026-03-01T12:00"
+        ) from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None)
+    for name in found[0] if found else ():
+        if name != "event_id":
+            table.add_column(name)
+    for event in found:
+        table.add_row(*(escape(_text(value)) for name, value in event.items() if name != "event_id"))
+    Console().print(table if found else "no events")
+
+
+def _text(value: object) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,94 @@
+"""The routes of the gateway and what OpenAPI says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Header, Request, Response
+
+from identity_masker.serving import outcomes
+from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
+from identity_masker.serving.application import application
+from identity_masker.serving.outcomes import Accepted
+from identity_masker.serving.problem import documented
+
+if TYPE_CHECKING:
+    from identity_masker.serving.gateway import Gateway
+
+MASK = "/v1/mask"
+VARIANT_HEADER = {
+    "x-variant": {
+        "description": "Name of the variant in the routing table, or EXPERIMENT:VARIANT.",
+        "schema": {"type": "string"},
+    }
+}
+UserId = Annotated[
+    str | None,
+    Header(
+        alias="x-user-id",
+        max_length=256,
+        description="The same user stays with the same variant. Hashed here, never logged and never passed on.",
+    ),
+]
+RequiredUserId = Annotated[
+    str,
+    Header(alias="x-user-id", min_length=1, max_length=256, description="Who did it. Hashed here, never logged."),
+]
+UserAttributes = Annotated[
+    str | None,
+    Header(
+        alias="x-user-attributes",
+        description="A JSON object that experiments may choose users by.",
+        examples=['{"device": "phone"}'],
+    ),
+]
+
+
+def routes(gateway: Gateway) -> FastAPI:
+    """The application of `gateway`."""
+    app = application("Identity masker", DESCRIPTION, gateway.metrics)
+    app.router.lifespan_context = gateway.running
+
+    @app.post(
+        MASK,
+        tags=["masking"],
+        summary="Mask one picture",
+        description=DESCRIPTION,
+        response_class=Response,
+        responses=mask_responses(400, 408, 413, 415, 422, 500, 503, 504, headers=VARIANT_HEADER),
+        openapi_extra=BODY,
+    )
+    async def mask(
+        request: Request,
+        key: QueryKey = None,
+        header_key: HeaderKey = None,
+        user: UserId = None,
+        given: UserAttributes = None,
+    ) -> Response:
+        # The key goes on with the request; it is declared here so that a wrong one fails early.
+        return await gateway.mask(request, user, given)
+
+    @app.post(
+        "/v1/events",
+        tags=["events"],
+        summary="Tell what a user did",
+        responses=documented(400, 408, 413, 415, 422, 503),
+        openapi_extra=outcomes.BODY,
+    )
+    async def events(request: Request, user: RequiredUserId) -> Accepted:
+        return await gateway.accept(request, user)
+
+    @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
+    async def live() -> Health:
+        return gateway.live()
+
+    @app.get("/health/ready", tags=["operations"], summary="Should it get requests?", responses=documented(503))
+    async def ready() -> Health:
+        return gateway.ready()
+
+    @app.get("/v1/routing", tags=["operations"], summary="Who gets which share", responses=documented(503))
+    async def routing() -> dict[str, Any]:
+        revision = gateway.deployed()
+        return {"revision": revision.number, **revision.table.model_dump(mode="json")}
+
+    return app

@@ -1,0 +1,169 @@
+"""Writes one event for each masking request, and the exposures it brought, after its answer was sent."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from identity_masker.serving.appearance import Appearance, appearance
+from identity_masker.serving.exposures import Attributes, Exposure, Seen
+from identity_masker.serving.upstream import Reply
+from identity_masker.telemetry import logs
+from identity_masker.telemetry.events import EventLog
+from identity_masker.telemetry.http import CLIENT_GONE, Exchange
+
+HELD_BYTES = 64 << 20
+"""Pictures that wait for their description; beyond it events are written without one."""
+
+HELD_EVENTS = 50_000
+CLOSE_SECONDS = 2.0
+OK = 200
+log = logs.logger(__name__)
+
+
+@dataclass
+class Served:
+    """What the gateway knows of one request; it fills this in as it goes along."""
+
+    unit: str = ""
+    attributes: Attributes = field(default_factory=dict)
+    exposures: tuple[Exposure, ...] = ()
+    variant: str = ""
+    version: str = ""
+    semver: str = ""
+    picture: bytes = b""
+    reply: Reply | None = None
+
+    def held(self) -> int:
+        """Bytes of its pictures."""
+        return len(self.picture) + (len(self.reply.body) if self.reply else 0)
+
+
+@dataclass(frozen=True)
+class _Answered:
+    served: Served
+    request_id: str
+    reason: str
+    status: int
+    seconds: float
+    at: datetime
+    described: bool
+    held: int
+
+
+class RequestLog:
+    """A queue and the thread that describes pictures and appends events. Nothing here fails a request."""
+
+    def __init__(self, events: EventLog) -> None:
+        self._requests = events.writer("requests")
+        self._exposures = events.writer("exposures")
+        self._dropped = events.measures.dropped.labels("requests", "busy")
+        self._seen = Seen()
+        self._queue: queue.SimpleQueue[_Answered | None] = queue.SimpleQueue()
+        self._held = 0
+        self._lock = threading.Lock()
+        self._describe_until = float("inf")
+        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread.start()
+
+    def done(self, exchange: Exchange, seconds: float) -> None:
+        """Take over a request whose answer was sent. Takes microseconds."""
+        served = exchange.evidence if isinstance(exchange.evidence, Served) else Served()
+        if self._queue.qsize() >= HELD_EVENTS:
+            self._dropped.inc()
+            return
+        held = served.held()
+        with self._lock:
+            described = exchange.status == OK and self._held + held <= HELD_BYTES
+            held = held if described else 0
+            self._held += held
+        if not described:
+            served.picture = b""
+        status = exchange.status or CLIENT_GONE
+        reason, at = str(exchange.fields.get("reason", "")), datetime.now(UTC) - timedelta(seconds=seconds)
+        self._queue.put(_Answered(served, exchange.request_id, reason, status, seconds, at, described, held))
+
+    def close(self) -> None:
+        """Write what waits; what is not described within 2 s is written without a description."""
+        self._describe_until = time.monotonic() + CLOSE_SECONDS
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (answered := self._queue.get()) is not None:
+            try:
+                self._write(answered)
+            except Exception:  # the next request is to be logged all the same
+                log.exception("request_not_logged")
+            with self._lock:
+                self._held -= answered.held
+
+    def _write(self, answered: _Answered) -> None:
+        for exposure in answered.served.exposures:
+            self._expose(answered, exposure)
+        self._requests.append(_request(answered, self._appearance(answered)))
+
+    def _appearance(self, answered: _Answered) -> Appearance:
+        reply = answered.served.reply
+        if not answered.described or reply is None or time.monotonic() > self._describe_until:
+            return Appearance()
+        return appearance(answered.served.picture, reply.body)
+
+    def _expose(self, answered: _Answered, exposure: Exposure) -> None:
+        served = answered.served
+        key = (exposure.experiment, served.unit, exposure.variant)
+        if key in self._seen:
+            return
+        event = {
+            "event_id": uuid.uuid4().hex,
+            "time": answered.at,
+            "experiment": exposure.experiment,
+            "unit": served.unit,
+            "variant": exposure.variant,
+            "forced": exposure.forced,
+            "attributes": _json(served.attributes),
+        }
+        if self._exposures.append(event):
+            self._seen.add(key)
+
+
+def _request(answered: _Answered, looks: Appearance) -> dict[str, Any]:
+    served = answered.served
+    return {
+        "event_id": uuid.uuid4().hex,
+        "time": answered.at,
+        "request_id": answered.request_id,
+        "unit": served.unit,
+        "variant": served.variant,
+        "version": served.version,
+        "semver": served.semver,
+        "latency_ms": answered.seconds * 1000,
+        "status": answered.status,
+        "error": _error(answered),
+        **looks._asdict(),
+        # Testers who were put into a variant are served it, but not counted.
+        "experiments": _json({each.experiment: each.variant for each in served.exposures if not each.forced}),
+    }
+
+
+def _error(answered: _Answered) -> str:
+    """The reason code of the problem: the gateway's own, or that of the model server."""
+    if answered.status < 400:
+        return ""
+    if answered.reason or answered.served.reply is None:
+        return answered.reason or ("client_gone" if answered.status == CLIENT_GONE else "unknown")
+    try:
+        return str(json.loads(answered.served.reply.body)["reason"])[:100]
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
+
+
+def _json(document: Mapping[str, object]) -> str:
+    return json.dumps(document, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,93 @@
+"""The kinds of events and their columns: what a writer may append and what the compacted files hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from identity_masker.errors import BadInputError, NotFoundError
+
+Kind = Literal["requests", "exposures", "outcomes"]
+Type = Literal["text", "number", "number?", "integer", "flag"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_YEAR_2000, _YEAR_2200 = 946_684_800_000_000, 7_258_118_400_000_000
+
+COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
+    "requests": {
+        "request_id": "text",
+        "unit": "text",
+        "variant": "text",
+        "version": "text",
+        "semver": "text",
+        "latency_ms": "number",
+        "status": "integer",
+        "error": "text",
+        "brightness": "number?",
+        "contrast": "number?",
+        "sharpness": "number?",
+        "changed": "number?",
+        "experiments": "text",
+    },
+    "exposures": {"experiment": "text", "unit": "text", "variant": "text", "forced": "flag", "attributes": "text"},
+    "outcomes": {"unit": "text", "name": "text", "value": "number"},
+}
+"""Beside these every event has `event_id` (text, unique) and `time` (UTC; microseconds since 1970 in a segment)."""
+
+
+def kind(name: str) -> Kind:
+    """The kind called `name`. Raises `NotFoundError`."""
+    for known in KINDS:
+        if known == name:
+            return known
+    raise NotFoundError("there are no events of this kind", got=name, allowed=", ".join(KINDS))
+
+
+def checked(kind: Kind, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event as a segment holds it: every column, `time` in microseconds.
+
+    Raises `BadInputError` for a column that is missing, unknown or of another type. A number that is not finite
+    becomes null where a column may be null, and is refused elsewhere.
+    """
+    columns = COLUMNS[kind]
+    if len(event) != len(columns) + 2 or not columns.keys() <= event.keys():
+        wrong = sorted(event.keys() ^ {*columns, "event_id", "time"})
+        raise BadInputError(f"an event of {kind} has other columns", got=f"missing or unknown: {', '.join(wrong)}")
+    row: dict[str, Any] = {"event_id": _text("event_id", event["event_id"]), "time": _microseconds(event["time"])}
+    for name, type_ in columns.items():
+        row[name] = _value(name, type_, event[name])
+    return row
+
+
+def _value(name: str, type_: Type, value: Any) -> Any:
+    if type_ == "text":
+        return _text(name, value)
+    if type_ == "flag" and isinstance(value, bool):
+        return value
+    if type_ == "number?" and (value is None or (isinstance(value, float) and not math.isfinite(value))):
+        return None
+    if type_ == "integer" and type(value) is int:
+        return value
+    if type_ in ("number", "number?") and type(value) in (float, int) and math.isfinite(value):
+        return float(value)
+    raise _wrong(name, value, type_)
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _wrong(name, value, "text")
+
+
+def _microseconds(value: Any) -> int:
+    if isinstance(value, int) and _YEAR_2000 <= value < _YEAR_2200:
+        return value
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return round(value.timestamp() * 1_000_000)
+    raise _wrong("time", value, "a time with its zone, or microseconds since 1970 of a year from 2000 to 2199")
+
+
+def _wrong(name: str, value: Any, allowed: str) -> BadInputError:
+    return BadInputError(f"the column {name} of an event has another type", got=type(value).__name__, allowed=allowed)
