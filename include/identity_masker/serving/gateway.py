@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from identity_masker.serving import pictures
+from identity_masker.serving.answers import SHARE, Answers
 from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
 from identity_masker.serving.application import application
 from identity_masker.serving.board import Board, Server, Watcher
 from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.control import Revision
 from identity_masker.serving.problem import HttpError, documented, overloaded
-from identity_masker.serving.routing import choose
+from identity_masker.serving.routing import Variant, choose
 from identity_masker.serving.upstream import Headers, Reply, UpstreamError
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.http import Edge, Exchange
@@ -121,11 +122,18 @@ class Gateway:
         return Response(reply.body, reply.status, {**headers, "x-variant": variant})
 
     async def _answer(self, revision: Revision, who: str, request: Request, body: bytes) -> tuple[str, Reply]:
-        """The answer and its variant, from a second model server when the first never looked at the request."""
+        """The answer and its variant."""
         table = revision.table
         choice = choose(table, who, datetime.now(UTC), self.board.served())
         self._measures.chosen(choice.variant, choice.fallback)
-        version = table.variants[choice.variant]
+        variant = table.variants[choice.variant]
+        with self._measures.answers.timed(choice.variant, variant.version, choice.fallback or SHARE) as answer:
+            reply = await self._from(variant, request, body)
+            answer.status = reply.status
+        return choice.variant, reply
+
+    async def _from(self, version: Variant, request: Request, body: bytes) -> Reply:
+        """The answer of one version, from a second model server when the first never looked at the request."""
         query = request.scope["query_string"]
         target = b"/v1/mask" + (b"?" + query if query else b"")
         headers = _forwarded(request)
@@ -146,7 +154,7 @@ class Gateway:
             reply = await self._try(second, send) or reply
         if reply is None:
             raise _no_server(version.semver)
-        return choice.variant, reply
+        return reply
 
     async def _try(self, server: Server, send: Callable[[Server], Awaitable[Reply]]) -> Reply | None:
         """The reply, or None when the connection failed. Masking changes nothing, so sending it again is safe."""
@@ -206,6 +214,7 @@ class _Measures:
         self._share = Gauge("masker_gateway_share", "Share by the table.", ["variant", "semver"], registry=registry)
         self._servers = Gauge("masker_gateway_servers", "Usable model servers.", registry=registry)
         self.retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
+        self.answers = Answers(registry)
         self._seen = 0
 
     def chosen(self, variant: str, fallback: str) -> None:
