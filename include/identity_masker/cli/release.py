@@ -94,7 +94,9 @@ def start(reference: str, policy: str, key: str, as_json: bool) -> None:
 @click.option(
     "--for", "seconds", type=click.FloatRange(0), default=0.0, show_default=True, help="Go on for so many seconds."
 )
-@click.option("--until-stage", type=click.IntRange(0), help="Stop once this stage (0 is the first) is over.")
+@click.option(
+    "--until-stage", type=click.IntRange(-1), help="Stop once this stage is over: 0 is the first, -1 the deployment."
+)
 @as_json_option
 def advance(seconds: float, until_stage: int | None, as_json: bool) -> None:
     """Take the rollout forward until there is nothing to do for a while.
@@ -135,13 +137,14 @@ def status(rollout: str | None, watch: bool, as_json: bool) -> None:
 
 @command.command()
 @click.option("--by", "author", help="Who approves.  [default: the user or task that runs this]")
+@click.option("--question", default="", help="Also before it is asked.  [default: what the rollout waits for]")
 @as_json_option
-def approve(author: str | None, as_json: bool) -> None:
+def approve(author: str | None, question: str, as_json: bool) -> None:
     """Say yes to what the rollout waits for."""
     from identity_masker.release.progress import progress
 
     with _control() as control:
-        result = progress(_driver(control).approve(author or _author()))
+        result = progress(_driver(control).approve(author or _author(), question))
     step.finish(result, as_json=as_json)
 
 

@@ -102,11 +102,14 @@ class Driver:
         raise TemporaryError("others keep changing the rollout or the routing table", got=f"{ATTEMPTS} attempts")
 
     def drive(self, seconds: float, until_stage: int | None = None) -> Progress:
-        """Advance until the rollout has ended or is beyond `until_stage`, or until a wait would go beyond `seconds`."""
+        """Advance until the rollout has ended or is beyond `until_stage`, or until a wait would go beyond `seconds`.
+
+        Stage -1 is the deployment.
+        """
         end = time.monotonic() + seconds
         while True:
             done = self.advance()
-            beyond = until_stage is not None and (done.stage > until_stage or done.outcome is not None)
+            beyond = until_stage is not None and (done.position > until_stage)
             if done.ended or beyond or time.monotonic() + done.wait_seconds > end:
                 return done
             time.sleep(done.wait_seconds)
@@ -122,12 +125,18 @@ class Driver:
                 return self._log.write(turned, expected=number).rollout
         raise TemporaryError("others keep changing the rollout", got=f"{ATTEMPTS} attempts")
 
-    def approve(self, author: str) -> Rollout:
-        """Answer the question that the rollout asks with yes. Raises `BadInputError` when it asks none."""
+    def approve(self, author: str, question: str = "") -> Rollout:
+        """Say yes to `question`, also before it is asked; default the one that is asked. The same again is no change.
+
+        Raises `BadInputError` when nothing is asked.
+        """
         entry = self._newest()
-        if not entry.rollout.question:
+        if question and entry.rollout.approved(question):
+            return entry.rollout
+        asked = question or entry.rollout.question
+        if not asked or entry.rollout.ended:
             raise BadInputError("the rollout asks nothing", got=f"{entry.rollout.id} is {entry.rollout.phase}")
-        approval = Approval(question=entry.rollout.question, author=author, at=self._now())
+        approval = Approval(question=asked, author=author, at=self._now())
         approvals = (*entry.rollout.approvals, approval)
         after = entry.rollout.noting(
             approval.at, f"{author} approved: {approval.question}", approvals=approvals, question=""

@@ -10,7 +10,11 @@ from identity_masker.release.verdict import VerdictWord
 
 
 class Progress(BaseModel):
-    """A rollout in short. `wait_seconds` is how long there is nothing to do; `share` the candidate's asked share."""
+    """A rollout in short.
+
+    `position` is -1 while the candidate is deployed, then the stage, and the number of stages once the outcome is
+    clear. `wait_seconds` is how long there is nothing to do.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,10 +24,12 @@ class Progress(BaseModel):
     champion: str
     phase: Phase
     stage: int
+    position: int
     stages: tuple[str, ...]
     looks: int
     verdict: VerdictWord | None
     reasons: tuple[str, ...]
+    approval: str
     question: str
     outcome: Outcome | None
     why: str
@@ -40,10 +46,12 @@ def progress(rollout: Rollout, wait: Wait | None = None) -> Progress:
         champion=rollout.champion.semver,
         phase=rollout.phase,
         stage=rollout.stage,
+        position=_position(rollout),
         stages=tuple(stage.name for stage in rollout.stages),
         looks=rollout.looks,
         verdict=rollout.verdict,
         reasons=rollout.reasons,
+        approval=rollout.policy.approval,
         question=rollout.question,
         outcome=rollout.outcome,
         why=rollout.why,
@@ -51,3 +59,9 @@ def progress(rollout: Rollout, wait: Wait | None = None) -> Progress:
         wait_seconds=wait.seconds if wait else 0.0,
         doing=wait.why if wait else (rollout.events[-1].what if rollout.events else ""),
     )
+
+
+def _position(rollout: Rollout) -> int:
+    if rollout.outcome is not None:
+        return len(rollout.stages)
+    return -1 if rollout.phase == "deploying" else rollout.stage

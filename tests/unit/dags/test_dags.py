@@ -1,4 +1,4 @@
-"""What every DAG has to have, and what each of the three is made of."""
+"""What every DAG has to have, and what each is made of."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from masker_airflow import FACE_DATASET, MASKER_CANDIDATE, MASKER_CHAMPION
 from masker_step import MaskerStep
 
 DAGS = PROJECT / "dags"
-NAMES = ["deploy_masker", "ingest_faces", "train_masker"]
+NAMES = ["deploy_masker", "ingest_faces", "promote_canary", "roll_back", "train_masker"]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_every_parameter_is_checked_and_explained(dag: DAG) -> None:
 def test_every_task_has_owner_timeout_and_retries_with_back_off(dag: DAG) -> None:
     for task in dag.tasks:
         assert task.owner == "masker"
-        assert task.execution_timeout
+        assert task.execution_timeout or task.response_timeout, task.task_id
         assert task.retries
         assert task.retry_exponential_backoff == 2.0
         assert task.max_retry_delay
@@ -88,9 +88,13 @@ def test_assets_chain_the_dags(bag: DagBag) -> None:
         "ingest_faces": [FACE_DATASET],
         "train_masker": [MASKER_CANDIDATE],
         "deploy_masker": [MASKER_CHAMPION],
+        "promote_canary": [MASKER_CHAMPION],
+        "roll_back": [MASKER_CHAMPION],
     }
     assert bag.dags["train_masker"].schedule == [FACE_DATASET]
     assert bag.dags["deploy_masker"].schedule == [MASKER_CANDIDATE]
+    assert bag.dags["promote_canary"].schedule == [MASKER_CANDIDATE]
+    assert bag.dags["roll_back"].schedule is None
 
 
 def steps(dag: DAG) -> list[MaskerStep]:
@@ -103,6 +107,7 @@ def steps(dag: DAG) -> list[MaskerStep]:
         ("ingest_faces", {"ingest": "data ingest", "validate": "data validate"}),
         ("train_masker", {"train": "train", "evaluate": "evaluate", "register": "register"}),
         ("deploy_masker", {"deploy": "deploy"}),
+        ("roll_back", {"rollback": "release rollback"}),
     ],
 )
 def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[str, str]) -> None:
@@ -115,12 +120,27 @@ def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[s
         ("ingest_faces", ["ingest", "validate", "publish"]),
         ("train_masker", ["plan", "train", "evaluate", "register", "publish"]),
         ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
+        ("roll_back", ["rollback", "smoke", "publish"]),
     ],
 )
 def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
     assert set(bag.dags[name].task_ids) == set(order)
     for before, after in itertools.pairwise(order):
         assert after in bag.dags[name].get_task(before).downstream_task_ids
+
+
+def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: DagBag) -> None:
+    dag = bag.dags["promote_canary"]
+    for before, after in itertools.pairwise(
+        ["choose", "preflight", "start", "deploy", "stage", "finish", "smoke", "publish"]
+    ):
+        assert after in dag.get_task(before).downstream_task_ids, (before, after)
+    for before, after in itertools.pairwise(["start", "question", "approval", "decide"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert dag.get_task("decide").downstream_task_ids == set()
+    stage = dag.get_task("stage")
+    assert stage.is_mapped
+    assert stage.max_active_tis_per_dagrun == 1
 
 
 @pytest.mark.parametrize(
@@ -133,6 +153,9 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
         ("train_masker", "dataset", ""),
         ("deploy_masker", "version", "--help"),
         ("deploy_masker", "timeout", 0),
+        ("promote_canary", "policy", "../../etc/passwd"),
+        ("promote_canary", "version", ""),
+        ("roll_back", "version", "--help"),
     ],
 )
 def test_wrong_parameters_are_refused(bag: DagBag, name: str, param: str, value: Any) -> None:
@@ -157,7 +180,7 @@ HEAVY = {
 def test_parsing_imports_nothing_heavy_beyond_airflow_itself() -> None:
     code = (
         "import sys; from airflow.dag_processing.dagbag import DagBag; before = set(sys.modules);"
-        f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == 3, bag.import_errors;"
+        f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == 5, bag.import_errors;"
         f"print(sorted({HEAVY!r} & sys.modules.keys()));"
         "print(len(set(sys.modules) - before))"
     )
