@@ -35,7 +35,6 @@ from identity_masker.serving.gateway import Gateway, GatewayConfig
 
 pytestmark = pytest.mark.timeout(240)
 SERVERS = (sys.executable, "-m", "tests.integration.release_servers", "--model-dir")
-RATE = 50
 ERRORS = {"kind": "share", "margin": 2.0, "negligible": 0.02, "weight": 3.0}
 P95 = {"kind": "quantile", "of": "latency_ms", "quantile": 0.95, "margin": 1.5, "noise": {"sd": 0.15}}
 
@@ -101,14 +100,14 @@ def stage(tmp_path: Path, model_dir: Path) -> Iterator[Stage]:
 class Load:
     """`masker traffic` as a process, in pieces, until it is told to stop."""
 
-    def __init__(self, url: str) -> None:
-        self._url, self._stop = url, threading.Event()
+    def __init__(self, url: str, rate: int) -> None:
+        self._url, self._rate, self._stop = url, str(rate), threading.Event()
         self.summaries: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            options = ("--rate", str(RATE), "--seconds", "10", "--users", "100000", "--seed", str(len(self.summaries)))
+            options = ("--rate", self._rate, "--seconds", "10", "--users", "100000", "--seed", str(len(self.summaries)))
             command = [sys.executable, "-m", "identity_masker.cli", "traffic", "--url", self._url, *options, "--json"]
             done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
             self.summaries.append(json.loads(done.stdout))
@@ -123,8 +122,8 @@ class Load:
 
 
 @contextmanager
-def load(url: str) -> Iterator[Load]:
-    made = Load(url)
+def load(url: str, rate: int = 50) -> Iterator[Load]:
+    made = Load(url, rate)
     made._thread.start()
     try:
         yield made

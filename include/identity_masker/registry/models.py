@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from mlflow.exceptions import RestException
+from mlflow.exceptions import MlflowException
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
@@ -81,7 +81,7 @@ def _make_model() -> None:
     with calls() as mlflow:
         try:
             mlflow.create_registered_model(MODEL, description="Maskers of the PlayaTews Identity Masker")
-        except RestException as error:
+        except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 

@@ -17,6 +17,7 @@ from identity_masker.release.target import Health
 from identity_masker.serving.control import Revision
 
 POLL_SECONDS = 0.5
+ASKING_SECONDS = 30.0
 SETTLE_SECONDS = 1.5
 """Every gateway has read a new routing table by then; until it has, it may need the old servers."""
 
@@ -128,13 +129,15 @@ def _foreign(rollout: Rollout, seen: Seen) -> str | None:
 
 
 def _deploying(rollout: Rollout, seen: Seen) -> Action:
+    if rollout.question:
+        return Wait(ASKING_SECONDS, f"waiting for a person: {rollout.question}")
+    if rollout.approved(BEFORE_TRAFFIC):
+        return Enter()  # a server that restarts just now has the time of `shifting` to come back
     if rollout.policy.rolling is None:
         scaling = _reach(rollout, seen, Counts(rollout.candidate.replicas, rollout.champion.replicas))
         if scaling is not None:
             return scaling
-    if rollout.policy.approval == BEFORE_TRAFFIC and not rollout.approved(BEFORE_TRAFFIC):
-        return _question(rollout, BEFORE_TRAFFIC)
-    return Enter()
+    return Ask(BEFORE_TRAFFIC) if rollout.policy.approval == BEFORE_TRAFFIC else Enter()
 
 
 def _shifting(rollout: Rollout, seen: Seen) -> Action:
@@ -199,10 +202,6 @@ def _lease(rollout: Rollout, seen: Seen) -> Renew | float | None:
 
 def _sooner(wait: Wait, seconds: float | None) -> Wait:
     return wait if seconds is None or seconds >= wait.seconds else wait._replace(seconds=seconds)
-
-
-def _question(rollout: Rollout, question: str) -> Action:
-    return Wait(5.0, f"waiting for a person: {question}") if rollout.question == question else Ask(question)
 
 
 def _ending(rollout: Rollout, seen: Seen) -> Action:

@@ -169,12 +169,20 @@ def test_the_lease_is_renewed_while_a_person_is_waited_for(world: World) -> None
 
 def test_a_policy_may_ask_before_any_traffic(world: World) -> None:
     world.start(policy(approval="before_traffic"))
-    world.run(lambda progress: progress.wait_seconds == 5.0)
+    world.run(lambda progress: progress.wait_seconds == 30.0)
     assert (world.shares(), world.rollout.question) == ([0.0], "before_traffic")
     world.driver().approve("ada")
     assert world.run().outcome == "promoted"
     with pytest.raises(BadInputError, match="asks nothing"):
         world.driver().approve("ada")
+
+
+def test_a_yes_may_come_before_the_question(world: World) -> None:
+    world.start(policy(approval="before_traffic"))
+    for _ in range(2):
+        world.driver().approve("ada", "before_traffic")
+    assert world.run().outcome == "promoted"
+    assert len(world.rollout.approvals) == 1
 
 
 def test_somebody_elses_deployment_ends_the_rollout_and_is_left_alone(world: World) -> None:
