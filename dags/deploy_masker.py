@@ -1,9 +1,10 @@
 """
 ### Deploy a masker
 
-Brings a registered version before all users and sends it a picture to see that it answers.
+Brings a registered version before all users at once and sends it a picture to see that it answers.
 
-**Starts** when `masker_candidate` is announced, by hand with a version, or through the API.
+**Starts** when `masker_candidate` is announced, by hand with a version, or through the API. A candidate that was
+announced is deployed here only when nothing serves yet; otherwise `promote_canary` compares it with the champion.
 **Announces** the asset `masker_champion` with the version that now serves.
 **When it fails**: when `deploy` failed, the version that served before still serves; when `smoke` failed, deploy the
 version that the result of `deploy` calls `previous`.
@@ -14,8 +15,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from masker_airflow import DEFAULT_ARGS, LIGHT, MASKER_CANDIDATE, MASKER_CHAMPION, STEPS_POOL, TAGS, last_event
+from masker_rollout import champion
 from masker_smoke import masks_a_picture
 from masker_step import MaskerStep
 
@@ -51,7 +54,14 @@ with DAG(
     def choose(*, params, triggering_asset_events):
         """The version to deploy: the candidate that started this run, else the one that the person named."""
         event = last_event(triggering_asset_events, MASKER_CANDIDATE)
-        return event["version"] if event else params["version"]
+        if event is None:
+            return params["version"]
+        serving = champion("masker_gateway")
+        if serving not in (None, event["version"]):
+            raise AirflowSkipException(
+                f"version {serving} serves: promote_canary releases {event['version']} beside it"
+            )
+        return event["version"]
 
     deploy = MaskerStep(
         task_id="deploy",

@@ -1,7 +1,7 @@
 """The tables of docs/model.md from the stored evaluation of a registered masker.
 
-    python scripts/model_tables.py --version champion      (the stack of `make run` has to be up)
-    python scripts/model_tables.py --evidence FILE.json
+python scripts/model_tables.py --version champion      (the stack of `make run` has to be up)
+python scripts/model_tables.py --evidence FILE.json
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def attacks(evidence: Evaluation) -> list[str]:
 def utility(evidence: Evaluation) -> list[str]:
     if evidence.utility is None:
         return ["The photographs have no labels: utility was not measured."]
-    rows = [
-        f"| {name} R² | {kept.clear:.2f} | {kept.masked:.2f} |" for name, kept in evidence.utility.groups.items()
-    ]
+    rows = [f"| {name} R² | {kept.clear:.2f} | {kept.masked:.2f} |" for name, kept in evidence.utility.groups.items()]
     error = evidence.utility.landmark_error
     rows.append(f"| landmark error, share of the eyes' distance | {error.clear:.3f} | {error.masked:.3f} |")
     if evidence.background_psnr is not None:

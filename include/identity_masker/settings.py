@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     )
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     gateway_port: int = Field(default=8000, ge=1, le=65535)
+    gateway_url: str = Field(default="", description="Where releases read metrics; default http://HOST:GATEWAY_PORT.")
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
 
     mask_key: SecretStr = Field(
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
     @property
     def tracking_uri(self) -> str:
         return self.mlflow_uri or f"http://{self.host}:{self.mlflow_port}"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def gateway(self) -> str:
+        return self.gateway_url or f"http://{self.host}:{self.gateway_port}"
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -1,4 +1,4 @@
-"""`python -m tests.integration.registered_models FOLDER`: a registered masker that nobody trained.
+"""`python -m tests.integration.registered_models FOLDER [N]`: N (default one) registered maskers that nobody trained.
 
 MLflow keeps it in the database of MASKER_MLFLOW_URI and in FOLDER.
 """
@@ -18,10 +18,15 @@ from identity_masker.registry.semver import Lineage
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    masker_folder = untrained(folder / "masker", seed=0)
     with tracking.calls() as mlflow:
         mlflow.create_experiment(tracking.EXPERIMENT, artifact_location=str(folder / "artifacts"))
-    run = runs.open_run("test", "test", {})
+    for seed in range(int(sys.argv[2]) if len(sys.argv) > 2 else 1):
+        register(folder / str(seed), seed)
+
+
+def register(folder: Path, seed: int) -> None:
+    masker_folder = untrained(folder / "masker", seed)
+    run = runs.open_run(f"test-{seed}", "test", {})
     flavor.save(masker_folder, artifact.load(masker_folder).size, folder / "model")
     run.log_folder(folder / "model", "model")
     tags = {"artifact_sha256": artifacts.sha256_folder(masker_folder)}

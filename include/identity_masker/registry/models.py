@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from mlflow.exceptions import RestException
+from mlflow.exceptions import MlflowException
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
@@ -81,7 +81,7 @@ def _make_model() -> None:
     with calls() as mlflow:
         try:
             mlflow.create_registered_model(MODEL, description="Maskers of the PlayaTews Identity Masker")
-        except RestException as error:
+        except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
@@ -139,10 +139,22 @@ def set_champion(version: str, previous: str | None) -> None:
     _set_alias("champion", version)
     if previous is not None:
         _set_alias("previous", previous)
+    withdraw(version)
+
+
+def withdraw(version: str) -> None:
+    """Take the alias `challenger` off `version`, if it has it."""
     challenger = _by_alias("challenger")
     if challenger is not None and challenger.version == version:
         with calls() as mlflow:
             mlflow.delete_registered_model_alias(MODEL, "challenger")
+
+
+def note(version: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; those that it has already get the new value."""
+    with calls() as mlflow:
+        for name, value in tags.items():
+            mlflow.set_model_version_tag(MODEL, version, name, value)
 
 
 def _set_alias(alias: str, version: str) -> None:

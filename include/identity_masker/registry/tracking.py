@@ -22,7 +22,7 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
-from mlflow.exceptions import MlflowException, RestException  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
 
 from identity_masker.errors import NotFoundError, TemporaryError  # noqa: E402
 from identity_masker.settings import settings  # noqa: E402
@@ -73,7 +73,7 @@ def experiment_id(name: str = EXPERIMENT) -> str:
             return str(found.experiment_id)
         try:
             return str(mlflow.create_experiment(name))
-        except RestException as error:
+        except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run made it meanwhile
                 raise
             return str(mlflow.get_experiment_by_name(name).experiment_id)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import deque
 
+import numpy as np
+
 from identity_masker.release.capital import Capital
-from identity_masker.release.evidence import Arm, Measure, Slice
+from identity_masker.release.evidence import Arm, Events, Measure, Slice
 from identity_masker.release.policy import MetricRule
 from identity_masker.release.signals import Level, signal_for
 from identity_masker.statistics.arm_noise import NoiseGrid, noise_grid
@@ -18,6 +20,7 @@ from identity_masker.statistics.effect_interval import (
     effect_interval,
     feed,
 )
+from identity_masker.statistics.rare_events import RareEvents
 
 # An absolute level is judged over so many looks, and counts as beyond the floor when so many standard errors beyond.
 FLOOR_LOOKS, FLOOR_DEVIATIONS = 3, 1.645
@@ -67,6 +70,7 @@ class MetricState:
         self._slice_weight = slice_weight
         self.streams: dict[str, Stream] = {}
         self.capital = Capital()
+        self._rare = RareEvents(rule.negligible) if rule.negligible is not None else None
         self.present = False
         self.history: list[float] = []
 
@@ -87,7 +91,8 @@ class MetricState:
                 self.streams[name] = Stream(self.name, self.rule, self._noise)
             self.streams[name].update(*pair, elapsed)
         self._admit()
-        self.history.append(self.streams[ALL].log_not_worse if ALL in self.streams else 0.0)
+        self._count_alone(canary)
+        self.history.append(self.log_not_worse)
 
     @property
     def log_worse(self) -> float:
@@ -98,7 +103,11 @@ class MetricState:
 
     @property
     def log_not_worse(self) -> float:
-        return self.streams[ALL].log_not_worse if ALL in self.streams else 0.0
+        """Log e-value of "not worse than the margin", or "negligible": half the capital on each, where both count."""
+        compared = self.streams[ALL].log_not_worse if ALL in self.streams else 0.0
+        if self._rare is None or ALL not in self.streams:
+            return compared
+        return float(np.logaddexp(compared, self._rare.log_rare)) - math.log(2.0)
 
     def worst_slice(self) -> tuple[str, float] | None:
         """The slice with the most evidence of "worse", and its log e-value."""
@@ -124,6 +133,11 @@ class MetricState:
         if second is None or first is None or _size(second) == 0 or _size(first) == 0:
             return None
         return second, first
+
+    def _count_alone(self, canary: Arm | None) -> None:
+        measure = canary.measure(self.key) if canary else None
+        if self._rare is not None and isinstance(measure, Events):
+            self._rare.update(measure.events, measure.n)
 
     def _admit(self) -> None:
         if ALL not in self.streams:

@@ -50,6 +50,9 @@ class MetricRule(_Section):
     tolerance: float | None = Field(
         default=None, description="Up to here worse is no reason to roll back; default ratio 1, difference 0."
     )
+    negligible: Probability | None = Field(
+        default=None, description="For kind share: below this level the canary is good enough whatever the champion is."
+    )
     floor: float | None = Field(default=None, description="Level that neither arm may be on the wrong side of.")
     weight: float = Field(default=1.0, gt=0.0, description="Share of the false alarms this metric may cause.")
     required: bool = Field(default=True, description="Without data of this metric nothing is promoted.")
@@ -64,6 +67,8 @@ class MetricRule(_Section):
             raise ValueError(f"margin {self.margin} is a ratio of canary to champion and must be above 1")
         elif not 1.0 <= (1.0 if self.tolerance is None else self.tolerance) < self.margin:
             raise ValueError(f"tolerance {self.tolerance} must be from 1 to below the margin {self.margin}")
+        if self.negligible is not None and (self.kind != "share" or self.better == "higher"):
+            raise ValueError("negligible is for shares of which fewer are better")
         if self.kind == "quantile" and self.better == "higher":
             raise ValueError("kind quantile judges the upper tail; use kind mean or difference for better: higher")
         return self
@@ -151,6 +156,7 @@ class Policy(_Section):
     rolling: Rolling | None = None
     shadow: Shadow | None = None
     interval_seconds: float = Field(default=60.0, gt=0.0, description="Time between two looks of the judge.")
+    ready_seconds: float = Field(default=300.0, gt=0.0, description="Time for the candidate's servers to be ready.")
     lease_seconds: float = Field(default=120.0, gt=0.0, description="Unrenewed, the gateway returns to the champion.")
     approval: Literal["none", "before_traffic", "before_full"] = "none"
     metrics: dict[MetricName, MetricRule] = Field(min_length=1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -86,6 +86,10 @@ class Control:
             raise
         except SQLAlchemyError as error:
             raise schema.unreachable(self._engine, error) from error
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A transaction for tables that other packages keep here (`schema`). Raises as the methods below."""
+        return self._transaction()
 
     # Routing
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
 from identity_masker.serving import gateway_routes, outcomes, pictures, units
+from identity_masker.serving.answers import SHARE, Answers
 from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Server, Watcher
 from identity_masker.serving.body import read_body, unless_gone
@@ -141,7 +142,7 @@ class Gateway:
         try:
             body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
             target = self._target(revision, user or exchange.request_id, served)
-            reply = await unless_gone(request, asyncio.create_task(self._from(target, request, body)))
+            reply = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
         finally:
             self._taken -= 1
         served.picture, served.reply = body, reply
@@ -180,6 +181,12 @@ class Gateway:
         choice = choose(table, who, datetime.now(UTC), ready)
         variant = table.variants[choice.variant]
         return _Target(choice.variant, variant.version, variant.semver, choice.fallback)
+
+    async def _answer(self, target: _Target, request: Request, body: bytes) -> Reply:
+        with self._measures.answers.timed(target.variant, target.version, target.via or SHARE) as answer:
+            reply = await self._from(target, request, body)
+            answer.status = reply.status
+        return reply
 
     async def _from(self, version: _Target, request: Request, body: bytes) -> Reply:
         """The answer of one version, from a second model server when the first never looked at the request."""
@@ -276,6 +283,7 @@ class _Measures:
             "masker_gateway_assignment_failures", "Requests without experiments after an error.", registry=registry
         )
         self.retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
+        self.answers = Answers(registry)
         self._seen = 0
 
     def chosen(self, variant: str, fallback: str) -> None:

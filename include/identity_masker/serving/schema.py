@@ -103,6 +103,17 @@ sticky_assignments = Table(
     UniqueConstraint("attribute", "unit", "key", name="one_variant_a_unit"),
 )
 
+rollouts = Table(
+    "rollouts",
+    metadata,
+    # One chain of all rollouts, append-only: the primary key makes each write a compare-and-set, and only the rollout
+    # of the newest row can be under way.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("rollout", String(80), nullable=False, index=True),
+    Column("document", JSON, nullable=False),
+    Column("written_at", String(32), nullable=False),
+)
+
 
 def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")

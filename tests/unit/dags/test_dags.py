@@ -20,7 +20,15 @@ from masker_airflow import FACE_DATASET, MASKER_CANDIDATE, MASKER_CHAMPION
 from masker_step import MaskerStep
 
 DAGS = PROJECT / "dags"
-NAMES = ["deploy_masker", "evaluate_experiments", "ingest_faces", "keep_house", "train_masker"]
+NAMES = [
+    "deploy_masker",
+    "evaluate_experiments",
+    "ingest_faces",
+    "keep_house",
+    "promote_canary",
+    "roll_back",
+    "train_masker",
+]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +66,7 @@ def test_every_parameter_is_checked_and_explained(dag: DAG) -> None:
 def test_every_task_has_owner_timeout_and_retries_with_back_off(dag: DAG) -> None:
     for task in dag.tasks:
         assert task.owner == "masker"
-        assert task.execution_timeout
+        assert task.execution_timeout or task.response_timeout, task.task_id
         assert task.retries
         assert task.retry_exponential_backoff == 2.0
         assert task.max_retry_delay
@@ -90,9 +98,13 @@ def test_assets_chain_the_dags(bag: DagBag) -> None:
         "deploy_masker": [MASKER_CHAMPION],
         "evaluate_experiments": [],
         "keep_house": [],
+        "promote_canary": [MASKER_CHAMPION],
+        "roll_back": [MASKER_CHAMPION],
     }
     assert bag.dags["train_masker"].schedule == [FACE_DATASET]
     assert bag.dags["deploy_masker"].schedule == [MASKER_CANDIDATE]
+    assert bag.dags["promote_canary"].schedule == [MASKER_CANDIDATE]
+    assert bag.dags["roll_back"].schedule is None
 
 
 def steps(dag: DAG) -> list[MaskerStep]:
@@ -114,6 +126,7 @@ def steps(dag: DAG) -> list[MaskerStep]:
             },
         ),
         ("keep_house", {"compact": "events compact"}),
+        ("roll_back", {"rollback": "release rollback"}),
     ],
 )
 def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[str, str]) -> None:
@@ -126,12 +139,27 @@ def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[s
         ("ingest_faces", ["ingest", "validate", "publish"]),
         ("train_masker", ["plan", "train", "evaluate", "register", "publish"]),
         ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
+        ("roll_back", ["rollback", "smoke", "publish"]),
     ],
 )
 def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
     assert set(bag.dags[name].task_ids) == set(order)
     for before, after in itertools.pairwise(order):
         assert after in bag.dags[name].get_task(before).downstream_task_ids
+
+
+def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: DagBag) -> None:
+    dag = bag.dags["promote_canary"]
+    for before, after in itertools.pairwise(
+        ["choose", "preflight", "start", "deploy", "stage", "finish", "smoke", "publish"]
+    ):
+        assert after in dag.get_task(before).downstream_task_ids, (before, after)
+    for before, after in itertools.pairwise(["start", "question", "approval", "decide"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert dag.get_task("decide").downstream_task_ids == set()
+    stage = dag.get_task("stage")
+    assert stage.is_mapped
+    assert stage.max_active_tis_per_dagrun == 1
 
 
 @pytest.mark.parametrize(
@@ -147,6 +175,9 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
         ("evaluate_experiments", "experiments", "../secret"),
         ("evaluate_experiments", "experiments", "one,"),
         ("evaluate_experiments", "as_of", "yesterday"),
+        ("promote_canary", "policy", "../../etc/passwd"),
+        ("promote_canary", "version", ""),
+        ("roll_back", "version", "--help"),
     ],
 )
 def test_wrong_parameters_are_refused(bag: DagBag, name: str, param: str, value: Any) -> None:

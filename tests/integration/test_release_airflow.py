@@ -1,0 +1,163 @@
+"""A whole release as people run it: registry, `masker fleet`, `masker gateway`, `masker traffic`, Airflow's DAGs.
+
+The policy is over in seconds; nothing else is made for the test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.fleet_processes import free_ports
+from tests.integration.test_airflow_dags import AIRFLOW
+from tests.integration.test_release import DRILL, load
+from tests.integration.test_serving import Place
+from tests.integration.test_serving_deploy import REGISTER
+from tests.integration.test_serving_deploy import running as process
+from tests.unit.serving.support import eventually
+
+from identity_masker.release.rollout_log import Entry, RolloutLog
+from identity_masker.serving.control import Control
+from identity_masker.settings import PROJECT
+from identity_masker.stack import airflow_settings
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Installation(Place):
+    """Two registered versions, the first of which serves."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['MASKER_GATEWAY_PORT']}"
+
+    def json(self, *words: str) -> dict[str, Any]:
+        done = self.masker(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def aliases(self) -> dict[str, str]:
+        code = (
+            "from identity_masker.registry import models; import json;"
+            "print(json.dumps({a: v.version for v in map(models.get, [v.version for v in models.versions()])"
+            " for a in v.aliases}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=True
+        )
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MASKER_", "AIRFLOW"))}
+    port, config = free_ports(), tmp_path / "config"
+    shutil.copytree(PROJECT / "include" / "config", config)
+    # A busy machine may take a while from one step to the next: the lease must outlive that.
+    document = {**DRILL.model_dump(mode="json", exclude_none=True), "lease_seconds": 60}
+    (config / "release" / "drill.yaml").write_text(yaml.safe_dump(document))
+    environment = {
+        **kept,
+        "MASKER_HOME": str(tmp_path / "home"),
+        "MASKER_CONFIG_DIR": str(config),
+        "MASKER_MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "MASKER_GATEWAY_PORT": str(port),
+        "MASKER_SERVER_PORT": str(port + 1),
+        "OMP_NUM_THREADS": "1",
+    }
+    made = Installation(tmp_path, environment)
+    registering = [sys.executable, "-m", REGISTER, str(tmp_path), "2"]
+    subprocess.run(registering, cwd=PROJECT, env=environment, check=True, timeout=200)
+    with process(made, "fleet"), process(made, "gateway"):
+        assert made.json("deploy", "--version", "1")["version"] == "1"
+        eventually(f"{made.url}/health/ready", seconds=10)
+        yield made
+
+
+def test_a_driver_killed_after_every_step_ends_where_one_that_lived_ends(installation: Installation) -> None:
+    with load(installation.url, rate=25) as traffic:
+        installation.json("release", "start", "--version", "2", "--policy", "drill")
+        kills = 0
+        with Control(f"sqlite:///{installation.environment['MASKER_HOME']}/control.db") as control:
+            log = RolloutLog(control)
+            while not _newest(log).rollout.ended:
+                kills += _killed_after_one_step(installation, log)
+    status = installation.json("release", "status")
+    assert status["progress"]["outcome"] == "promoted", status
+    assert status["shares"] == {"1.0.1": 1.0}
+    assert traffic.failed == 0
+    assert installation.aliases() == {"champion": "2", "previous": "1"}
+    assert kills > 5
+    looks = installation.json("release", "replay", status["progress"]["rollout"])["looks"]
+    assert len(looks) == status["progress"]["looks"]
+
+
+def _newest(log: RolloutLog) -> Entry:
+    entry = log.newest()
+    assert entry is not None
+    return entry
+
+
+def _killed_after_one_step(installation: Installation, log: RolloutLog) -> int:
+    """Run a driver until it has recorded a step, and kill it at once: it is in the act of the next."""
+    before = _newest(log).number
+    command = [sys.executable, "-m", "identity_masker.cli", "release", "advance", "--for", "60"]
+    with subprocess.Popen(command, cwd=PROJECT, env=installation.environment, stdout=subprocess.DEVNULL) as driver:
+        while driver.poll() is None:
+            if _newest(log).number > before:
+                driver.send_signal(signal.SIGKILL)
+                return 1
+            time.sleep(0.01)
+    return 0
+
+
+@contextlib.contextmanager
+def airflow(installation: Installation) -> Iterator[dict[str, str]]:
+    environment = {
+        **installation.environment,
+        **airflow_settings.environment(PROJECT / "airflow_settings.yaml"),
+        "AIRFLOW_HOME": str(installation.folder / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_CONN_MASKER_GATEWAY": installation.url,
+    }
+    pools = installation.folder / "pools.json"
+    pools.write_text(json.dumps(airflow_settings.pools(PROJECT / "airflow_settings.yaml")))
+    for command in (["db", "migrate"], ["pools", "import", str(pools)], ["dags", "reserialize"]):
+        subprocess.run([AIRFLOW, *command], env=environment, check=True, capture_output=True, timeout=180)
+    yield environment
+
+
+def test_the_dags_promote_a_healthy_version_and_roll_it_back(installation: Installation) -> None:
+    with airflow(installation) as environment, load(installation.url, rate=25) as traffic:
+        promoted = _run(environment, "promote_canary", version="2", policy="drill")
+        assert promoted.returncode == 0, promoted.stdout[-6000:]
+        status = installation.json("release", "status")
+        assert (status["progress"]["outcome"], status["shares"]) == ("promoted", {"1.0.1": 1.0})
+        assert installation.aliases() == {"champion": "2", "previous": "1"}
+        began = time.monotonic()
+        back = _run(environment, "roll_back")
+        assert back.returncode == 0, back.stdout[-6000:]
+        print(f"rolled back by the DAG in {time.monotonic() - began:.0f} s")
+    assert installation.aliases() == {"champion": "1", "previous": "2"}
+    assert traffic.failed == 0
+
+
+def _run(environment: dict[str, str], dag: str, **conf: object) -> subprocess.CompletedProcess[str]:
+    command = [AIRFLOW, "dags", "test", dag, "--conf", json.dumps(conf)]
+    return subprocess.run(
+        command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400
+    )
