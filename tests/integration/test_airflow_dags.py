@@ -84,3 +84,9 @@ def test_bad_input_fails_the_run_in_the_steps_own_words(environment: dict[str, s
     assert done.returncode != 0
     assert "bad input or configuration, not retried" in done.stdout + done.stderr
     assert "/no/such/folder" in done.stdout + done.stderr
+
+
+def test_a_mistyped_parameter_fails_the_run(environment: dict[str, str]) -> None:
+    done = run(environment, "ingest_faces", imagez=60)
+    assert done.returncode != 0
+    assert "got imagez; expected config, images, source" in done.stdout + done.stderr
