@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError, ErrorType
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowRuntimeError,
+    ErrorType,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -66,6 +72,7 @@ class MaskerStep(BaseOperator):
         self._floor: Floor | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
+        refuse_unknown_parameters(context["dag_run"].conf or {}, context["dag"].params)
         self._floor = self._pod() if has_cluster() else self._process()
         return self._floor.run(context)
 
@@ -98,6 +105,18 @@ class MaskerStep(BaseOperator):
         from masker_floors.process import ProcessFloor
 
         return ProcessFloor(self.arguments(), log=self.log)
+
+
+def refuse_unknown_parameters(given: Mapping[str, Any], known: Collection[str]) -> None:
+    """Fail a run whose configuration names what the DAG does not have; Airflow itself lets a mistyped name pass.
+
+    Raises `AirflowFailException`, which is not retried.
+    """
+    if unknown := sorted(set(given) - set(known)):
+        raise AirflowFailException(
+            f"the DAG has no such parameter; got {', '.join(unknown)}; expected {', '.join(sorted(known)) or 'none'}; "
+            "to fix: trigger it again with the right name"
+        )
 
 
 def has_cluster() -> bool:

@@ -17,7 +17,6 @@ from identity_masker.stack import environment, services
 from identity_masker.stack.airflow_api import AirflowApi, Run
 from identity_masker.stack.home import Home
 
-SIDECAR_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 DAGS = ("cluster_probe", "ingest_faces", "train_masker", "deploy_masker")
 FINAL = {"success", "failed"}
@@ -126,12 +125,12 @@ def pods_config(folder: Path, image: str, **changes: Any) -> None:
     (folder / "pods.yaml").write_text(yaml.safe_dump(shipped))
 
 
-def connection(namespace: Namespace, kubeconfig: Path) -> str:
-    """The Airflow connection to the test namespace."""
+def connection(namespace: Namespace, kubeconfig: Path, image: str) -> str:
+    """The Airflow connection to the test namespace; `image` has the shell that the XCom sidecar needs."""
     extra = {
         "namespace": namespace.name,
         "in_cluster": False,
         "kube_config_path": str(kubeconfig),
-        "xcom_sidecar_container_image": SIDECAR_IMAGE,
+        "xcom_sidecar_container_image": image,
     }
     return json.dumps({"conn_type": "kubernetes", "extra": extra})

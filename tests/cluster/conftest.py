@@ -96,10 +96,14 @@ def bucket_in(endpoint: str) -> None:
 
 
 def models() -> dict[str, Any]:
-    """Model configurations by file name, mounted over the image's own: one quick, one slow enough to be killed."""
+    """Model configurations by file name, mounted over the image's own: one quick, two slow enough to be killed.
+
+    Two, because a model that is registered already is not trained again.
+    """
     tiny = yaml.safe_load((PROJECT / "include" / "config" / "models" / "masker-tiny.yaml").read_text())
-    longer = {**tiny["training"], "steps": 1500, "checkpoint_steps": 50, "rendered_share": 0.0, "seed": 7}
-    return {"quick.yaml": tiny, "slow.yaml": {**tiny, "training": longer}}
+    longer = {**tiny["training"], "steps": 1500, "checkpoint_steps": 50, "rendered_share": 0.0}
+    slow = {name: {**tiny, "training": {**longer, "seed": seed}} for name, seed in (("slow", 7), ("slow-too", 8))}
+    return {"quick.yaml": tiny, **{f"{name}.yaml": model for name, model in slow.items()}}
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +130,7 @@ def world(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[
         made.secret(SECRET, {name: value for name, value in variables.items() if name not in FORWARDED})
         made.config_map(MODELS, models())
         own = {
-            "AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home)),
+            "AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home), IMAGE),
             "AIRFLOW_CONN_MASKER_GATEWAY": f"http://{HOST}:{gateway_port}",
             "AIRFLOW_VAR_MASKER_MODEL": "quick",
         }

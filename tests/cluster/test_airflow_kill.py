@@ -14,6 +14,8 @@ from tests.cluster.processes import wait_for
 
 from identity_masker.stack.airflow_api import Run
 
+pytestmark = pytest.mark.usefixtures("serving")  # what is registered is deployed, and waits for somebody to serve it
+
 
 @pytest.fixture(scope="module")
 def dataset(world: World) -> str:
@@ -38,9 +40,9 @@ def training_pods(world: World, run: Run) -> list[dict[str, Any]]:
     return [pod for pod in pods if key in pod["spec"]["containers"][0]["args"]]
 
 
-def train_until_underway(world: World, dataset: str) -> Run:
-    """Start the training of the slow model; returns when its pod has written a log line of training."""
-    run = world.airflow.api.trigger("train_masker", {"model": "slow", "dataset": dataset})
+def train_until_underway(world: World, dataset: str, model: str) -> Run:
+    """Start the training of a slow model; returns when its pod has written a log line of training."""
+    run = world.airflow.api.trigger("train_masker", {"model": model, "dataset": dataset})
 
     def underway() -> bool:
         pods = training_pods(world, run)
@@ -65,7 +67,7 @@ def assert_trained_once(world: World, run: Run, name: str) -> None:
 
 
 def test_scheduler_killed_while_the_pod_trains(world: World, dataset: str) -> None:
-    run = train_until_underway(world, dataset)
+    run = train_until_underway(world, dataset, "slow")
     name = training_pods(world, run)[0]["metadata"]["name"]
     world.airflow.kill("scheduler")
     world.airflow.kill("triggerer")
@@ -79,7 +81,7 @@ def test_scheduler_killed_while_the_pod_trains(world: World, dataset: str) -> No
 
 @pytest.mark.usefixtures("waiting_in_the_worker")
 def test_next_attempt_takes_over_the_pod_of_a_killed_worker(world: World, dataset: str) -> None:
-    run = train_until_underway(world, dataset)
+    run = train_until_underway(world, dataset, "slow-too")
     name = training_pods(world, run)[0]["metadata"]["name"]
     world.airflow.kill("scheduler")  # and with it the local executor's workers
     world.airflow.restart("scheduler")

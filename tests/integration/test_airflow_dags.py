@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.unit.telemetry.events.samples import request, stored
 
 from identity_masker import artifacts
 from identity_masker.settings import PROJECT
 from identity_masker.stack import airflow_settings
+from identity_masker.telemetry.events import EventLog
 
 pytestmark = pytest.mark.timeout(600)
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
@@ -71,8 +73,23 @@ def test_faces_are_ingested_and_validated_by_local_processes(environment: dict[s
     assert "ingested" in done.stdout + done.stderr, "the step's log lines are in the task's log"
 
 
+def test_the_event_log_is_compacted_into_the_store(environment: dict[str, str]) -> None:
+    home = Path(environment["MASKER_HOME"])
+    with EventLog(home / "events") as log:
+        log.writer("requests").append_all([request(), request()])
+    done = run(environment, "keep_house")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert len(stored(home / "store", "requests")) == 2
+
+
 def test_bad_input_fails_the_run_in_the_steps_own_words(environment: dict[str, str]) -> None:
     done = run(environment, "ingest_faces", source="/no/such/folder")
     assert done.returncode != 0
     assert "bad input or configuration, not retried" in done.stdout + done.stderr
     assert "/no/such/folder" in done.stdout + done.stderr
+
+
+def test_a_mistyped_parameter_fails_the_run(environment: dict[str, str]) -> None:
+    done = run(environment, "ingest_faces", imagez=60)
+    assert done.returncode != 0
+    assert "got imagez; expected config, images, source" in done.stdout + done.stderr

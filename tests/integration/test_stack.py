@@ -182,7 +182,7 @@ def test_the_finished_run_and_the_api_docs_can_be_looked_at(stack: Stack) -> Non
         )
         page = browser.new_page(viewport={"width": 1400, "height": 800})
         page.goto(f"http://127.0.0.1:{stack.config.gateway_port}/docs")
-        page.wait_for_selector("text=/v1/mask")
+        page.get_by_text("/v1/mask").first.wait_for()
         page.screenshot(path=pictures / "api-docs.png")
         page.goto(f"http://127.0.0.1:{stack.config.airflow_port}/")
         page.fill("input[name=username]", "admin")

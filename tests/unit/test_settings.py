@@ -19,7 +19,13 @@ def test_defaults_live_under_the_home(tmp_path: Path, monkeypatch: pytest.Monkey
     config = Settings()
     assert config.store == f"file://{tmp_path}/store"
     assert config.control_url == f"sqlite:///{tmp_path}/control.db"
+    assert config.events == tmp_path / "events"
     assert config.tracking_uri == "http://127.0.0.1:5000"
+
+
+def test_the_event_log_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKER_EVENTS_DIR", str(tmp_path / "shared"))
+    assert Settings().events == tmp_path / "shared"
 
 
 def test_settings_are_frozen() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_masker.faces.decode import Limits, UndecodableError, decode
-from identity_masker.faces.descriptors import describe
+from identity_masker.faces.descriptors import describe_light
 from identity_masker.faces.normalise import square
 
 SIDE = 64
@@ -33,8 +33,7 @@ def appearance(before: bytes, after: bytes) -> Appearance:
         first, second = _square(before), _square(after)
     except UndecodableError:
         return Appearance()
-    numbers = describe(first[None])
-    looks = {name: float(numbers[name][0]) for name in ("brightness", "contrast", "sharpness")}
+    looks = {name: float(numbers[0]) for name, numbers in describe_light(first[None]).items()}
     return Appearance(**looks, changed=_changed(first, second))
 
 
@@ -43,5 +42,6 @@ def _square(content: bytes) -> NDArray[np.uint8]:
 
 
 def _changed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    apart = np.abs(before.astype(np.int16) - after).max(axis=2)
-    return float((apart > CHANGED).mean())
+    apart = np.maximum(before, after) - np.minimum(before, after)
+    red, green, blue = (apart[..., channel] > CHANGED for channel in range(3))
+    return float((red | green | blue).mean())

@@ -9,8 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from identity_masker.serving.appearance import Appearance, appearance
 from identity_masker.serving.exposures import Attributes, Exposure, Seen
@@ -28,7 +27,7 @@ OK = 200
 log = logs.logger(__name__)
 
 
-@dataclass
+@dataclass(slots=True)
 class Served:
     """What the gateway knows of one request; it fills this in as it goes along."""
 
@@ -46,16 +45,23 @@ class Served:
         return len(self.picture) + (len(self.reply.body) if self.reply else 0)
 
 
-@dataclass(frozen=True)
-class _Answered:
+class _Answered(NamedTuple):
+    """A request in the queue. `began`: seconds since 1970; `held`: bytes of the pictures to describe, 0 for none."""
+
     served: Served
-    request_id: str
-    reason: str
-    status: int
+    exchange: Exchange
     seconds: float
-    at: datetime
-    described: bool
+    began: float
     held: int
+
+    @property
+    def status(self) -> int:
+        return self.exchange.status or CLIENT_GONE
+
+    @property
+    def time(self) -> int:
+        """Microseconds since 1970, as an event holds it."""
+        return round(self.began * 1_000_000)
 
 
 class RequestLog:
@@ -67,8 +73,9 @@ class RequestLog:
         self._dropped = events.measures.dropped.labels("requests", "busy")
         self._seen = Seen()
         self._queue: queue.SimpleQueue[_Answered | None] = queue.SimpleQueue()
-        self._held = 0
-        self._lock = threading.Lock()
+        # Each is changed by one thread alone, so neither needs a lock.
+        self._taken = 0
+        self._released = 0
         self._describe_until = float("inf")
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
@@ -80,15 +87,14 @@ class RequestLog:
             self._dropped.inc()
             return
         held = served.held()
-        with self._lock:
-            described = exchange.status == OK and self._held + held <= HELD_BYTES
-            held = held if described else 0
-            self._held += held
-        if not described:
+        described = exchange.status == OK and self._taken - self._released + held <= HELD_BYTES
+        if described:
+            self._taken += held
+        else:
             served.picture = b""
-        status = exchange.status or CLIENT_GONE
-        reason, at = str(exchange.fields.get("reason", "")), datetime.now(UTC) - timedelta(seconds=seconds)
-        self._queue.put(_Answered(served, exchange.request_id, reason, status, seconds, at, described, held))
+            # The body of a problem names its reason.
+            served.reply = served.reply if exchange.status >= 400 else None
+        self._queue.put(_Answered(served, exchange, seconds, time.time() - seconds, held if described else 0))
 
     def close(self) -> None:
         """Write what waits; what is not described within 2 s is written without a description."""
@@ -102,8 +108,7 @@ class RequestLog:
                 self._write(answered)
             except Exception:  # the next request is to be logged all the same
                 log.exception("request_not_logged")
-            with self._lock:
-                self._held -= answered.held
+            self._released += answered.held
 
     def _write(self, answered: _Answered) -> None:
         for exposure in answered.served.exposures:
@@ -112,7 +117,7 @@ class RequestLog:
 
     def _appearance(self, answered: _Answered) -> Appearance:
         reply = answered.served.reply
-        if not answered.described or reply is None or time.monotonic() > self._describe_until:
+        if not answered.held or reply is None or time.monotonic() > self._describe_until:
             return Appearance()
         return appearance(answered.served.picture, reply.body)
 
@@ -123,7 +128,7 @@ class RequestLog:
             return
         event = {
             "event_id": uuid.uuid4().hex,
-            "time": answered.at,
+            "time": answered.time,
             "experiment": exposure.experiment,
             "unit": served.unit,
             "variant": exposure.variant,
@@ -138,8 +143,8 @@ def _request(answered: _Answered, looks: Appearance) -> dict[str, Any]:
     served = answered.served
     return {
         "event_id": uuid.uuid4().hex,
-        "time": answered.at,
-        "request_id": answered.request_id,
+        "time": answered.time,
+        "request_id": answered.exchange.request_id,
         "unit": served.unit,
         "variant": served.variant,
         "version": served.version,
@@ -157,8 +162,9 @@ def _error(answered: _Answered) -> str:
     """The reason code of the problem: the gateway's own, or that of the model server."""
     if answered.status < 400:
         return ""
-    if answered.reason or answered.served.reply is None:
-        return answered.reason or ("client_gone" if answered.status == CLIENT_GONE else "unknown")
+    reason = str(answered.exchange.fields.get("reason", ""))
+    if reason or answered.served.reply is None:
+        return reason or ("client_gone" if answered.status == CLIENT_GONE else "unknown")
     try:
         return str(json.loads(answered.served.reply.body)["reason"])[:100]
     except (ValueError, KeyError, TypeError):

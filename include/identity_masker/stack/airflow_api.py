@@ -116,7 +116,14 @@ class AirflowApi:
         return "\n".join(line for line in text[-lines:] if not re.match(r"::(end)?group::", line))
 
     def _json(self, method: str, path: str, **more: Any) -> Any:
-        return self._checked(self._request(method, path, **more))
+        """The document that was asked for. Reading is repeated: on SQLite a busy database answers 500."""
+        response = self._request(method, path, **more)
+        for attempt in range(1, READ_ATTEMPTS):
+            if method != "GET" or not response.is_server_error:
+                break
+            time.sleep(attempt)
+            response = self._request(method, path, **more)
+        return self._checked(response)
 
     def _checked(self, response: httpx.Response) -> Any:
         if response.status_code == httpx.codes.NOT_FOUND:

@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError, ErrorType
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from masker_step import KUBERNETES_CONNECTION, MaskerStep, has_cluster
+from masker_step import KUBERNETES_CONNECTION, MaskerStep, has_cluster, refuse_unknown_parameters
 
 VARIABLE = f"AIRFLOW_CONN_{KUBERNETES_CONNECTION.upper()}"
 
@@ -51,6 +51,12 @@ def test_value_with_spaces_stays_one_argument() -> None:
 def test_step_without_a_timeout_is_refused() -> None:
     with pytest.raises(ValueError, match=r"ingest.*execution_timeout"):
         MaskerStep(task_id="ingest", command="data ingest")
+
+
+def test_a_mistyped_parameter_fails_the_run_and_names_the_right_ones() -> None:
+    with pytest.raises(AirflowFailException, match="got imagez; expected images, source"):
+        refuse_unknown_parameters({"imagez": 5, "source": "/faces"}, ["source", "images"])
+    refuse_unknown_parameters({"images": 5}, ["source", "images"])
 
 
 def test_connection_sends_steps_to_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

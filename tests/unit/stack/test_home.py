@@ -51,3 +51,16 @@ def test_second_stack_on_one_home_is_refused_while_the_first_holds_it(tmp_path: 
     with home.lock(), pytest.raises(ConflictError, match="another `masker up`"):
         home.lock()
     home.lock().close()
+
+
+def test_a_home_of_before_gets_the_secrets_that_came_since(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    first = home.secrets()
+    path = home.root / "secrets.json"
+    path.write_text(json.dumps({"mask_key": first["mask_key"]}))
+    second = home.secrets()
+    assert second.keys() == first.keys()
+    assert second["mask_key"] == first["mask_key"]
+    assert home.secrets() == second
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

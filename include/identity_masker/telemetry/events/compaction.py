@@ -59,12 +59,16 @@ class LogState(BaseModel):
 def compact(folder: Path, store: str, now: datetime) -> CompactionResult:
     """Move the sealed segments of the log `folder` into `store`, and mark the hours that are whole at `now`.
 
-    Raises `TemporaryError` when another compaction of this log runs, the store does not answer or a disk is full.
+    Raises `TemporaryError` when another compaction of this log runs, the store does not answer or a disk is full,
+    `BadInputError` when the folder cannot be used.
     """
-    with segments.alone(folder) as free:
-        if not free:
-            raise TemporaryError("another compaction of this log runs", got=folder, fix="wait until it has ended")
-        return _Compaction(folder, store, now).run()
+    try:
+        with segments.alone(folder) as free:
+            if not free:
+                raise TemporaryError("another compaction of this log runs", got=folder, fix="wait until it has ended")
+            return _Compaction(folder, store, now).run()
+    except OSError as error:
+        raise artifacts.disk_error(error, folder) from error
 
 
 class _Compaction:

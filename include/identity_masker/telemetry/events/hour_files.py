@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from identity_masker.errors import TemporaryError
 from identity_masker.telemetry.event_store import hour_of
 from identity_masker.telemetry.events.kinds import COLUMNS, Kind, Type
 
@@ -55,7 +56,8 @@ def spread(rows: Iterable[dict[str, Any]], kind: Kind, folder: Path) -> dict[dat
 def merge(kind: Kind, stored: Path | None, new: list[Path], target: Path) -> int:
     """Write the events of `stored` and `new` to `target`, each once and in order of time; how many there are.
 
-    Works beyond memory: DuckDB keeps what does not fit in a folder beside `target`.
+    Works beyond memory: DuckDB keeps what does not fit in a folder beside `target`. Raises `TemporaryError` when
+    there is no room for that.
     """
     spill = str(target.parent / "spill")
     sources = f"SELECT *, 1 AS origin FROM {parquet(new)}"  # noqa: S608
@@ -65,7 +67,14 @@ def merge(kind: Kind, stored: Path | None, new: list[Path], target: Path) -> int
     columns = ", ".join(f'"{name}"' for name in schema(kind).names)
     ordered = f"SELECT {columns} FROM ({once}) ORDER BY time, event_id"  # noqa: S608
     with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill, "threads": 1}) as connection:
-        connection.execute(f"COPY ({ordered}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd)")
+        try:
+            connection.execute(f"COPY ({ordered}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd)")
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise TemporaryError(
+                "an hour of events could not be merged",
+                got=str(error).splitlines()[0],
+                fix="free space on the disk of MASKER_EVENTS_DIR, then run again",
+            ) from error
     return rows_of(target)
 
 

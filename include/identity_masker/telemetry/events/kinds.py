@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -13,6 +13,8 @@ Kind = Literal["requests", "exposures", "outcomes"]
 Type = Literal["text", "number", "number?", "integer", "flag"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+_LARGEST = 1 << 63
+_WIDEST = sys.float_info.max
 _YEAR_2000, _YEAR_2200 = 946_684_800_000_000, 7_258_118_400_000_000
 
 COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
@@ -66,17 +68,25 @@ def _value(name: str, type_: Type, value: Any) -> Any:
         return _text(name, value)
     if type_ == "flag" and isinstance(value, bool):
         return value
-    if type_ == "number?" and (value is None or (isinstance(value, float) and not math.isfinite(value))):
-        return None
-    if type_ == "integer" and type(value) is int:
+    if type_ == "integer" and type(value) is int and -_LARGEST <= value < _LARGEST:
         return value
-    if type_ in ("number", "number?") and type(value) in (float, int) and math.isfinite(value):
-        return float(value)
+    if type_ in ("number", "number?"):
+        return _number(name, type_, value)
     raise _wrong(name, value, type_)
 
 
+def _number(name: str, type_: Type, value: Any) -> float | None:
+    finite = type(value) in (float, int) and -_WIDEST <= value <= _WIDEST
+    if finite:
+        return float(value)
+    if type_ == "number?" and (value is None or isinstance(value, float)):
+        return None
+    raise _wrong(name, value, "a finite number")
+
+
 def _text(name: str, value: Any) -> str:
-    if isinstance(value, str):
+    # Half a surrogate pair passes through JSON, and no file takes it.
+    if isinstance(value, str) and (value.isascii() or value.encode(errors="replace").decode() == value):
         return value
     raise _wrong(name, value, "text")
 

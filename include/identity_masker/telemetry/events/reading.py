@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import duckdb
 
@@ -29,7 +30,8 @@ def newest(folder: Path, store: str, kind: Kind, since: datetime, limit: int) ->
             return []
         columns = ", ".join(f'"{name}"' for name in hour_files.schema(kind).names if name != "time")
         source = hour_files.parquet([*parts, *stored])
-        once = f"SELECT DISTINCT ON (event_id) * FROM {source} WHERE epoch_us(time) >= {_microseconds(since)}"  # noqa: S608
+        recent = f"SELECT * FROM {source} WHERE epoch_us(time) >= {_microseconds(since)}"  # noqa: S608
+        once = f"SELECT DISTINCT ON (event_id) * FROM ({recent}) ORDER BY event_id, time"  # noqa: S608
         query = f"SELECT epoch_us(time) AS time, {columns} FROM ({once}) ORDER BY time DESC, event_id LIMIT {limit:d}"  # noqa: S608
         with duckdb.connect() as connection:
             rows = connection.sql(query)
@@ -39,11 +41,15 @@ def newest(folder: Path, store: str, kind: Kind, since: datetime, limit: int) ->
 
 def _waiting(folder: Path) -> Iterator[dict[str, Any]]:
     for path in [*segments.unsealed(folder), *segments.sealed(folder)]:
-        try:
-            with path.open("rb") as file:
-                yield from (line.event for line in lines(file) if line.event is not None)
-        except FileNotFoundError:  # sealed meanwhile, or compacted: then the store has it
-            continue
+        with contextlib.suppress(FileNotFoundError), _opened(path) as file:  # compacted: then the store has it
+            yield from (line.event for line in lines(file) if line.event is not None)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:  # sealed meanwhile
+        return path.with_suffix(segments.SEALED).open("rb")
 
 
 def _at_hand(uri: str, work: Path, number: int) -> Path:

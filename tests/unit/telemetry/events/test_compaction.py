@@ -111,6 +111,12 @@ def test_only_one_compaction_runs_at_a_time(folder: Path, store: Path) -> None:
         compact(folder, str(store), NOW)
 
 
+def test_a_log_that_is_no_folder_is_bad_input(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInputError, match="cannot be written"):
+        compact(tmp_path / "file", str(store), NOW)
+
+
 def test_two_logs_share_a_store(tmp_path: Path, store: Path) -> None:
     for name in ("a", "b"):
         appended(tmp_path / name, "outcomes", outcome(event_id=name))

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.serving.support import noise
+
+from identity_masker.serving import request_log
+from identity_masker.serving.exposures import Exposure
+from identity_masker.serving.pictures import encode
+from identity_masker.serving.request_log import RequestLog, Served
+from identity_masker.serving.upstream import Reply
+from identity_masker.telemetry.events import EventLog
+from identity_masker.telemetry.events.kinds import Kind
+from identity_masker.telemetry.events.reading import newest
+from identity_masker.telemetry.http import Exchange
+
+PICTURE = encode(noise(), "PNG")
+ON = Exposure("softer", "on", None, forced=False)
+
+
+def answered(count: int = 1, status: int = 200, body: bytes = PICTURE, **served: Any) -> list[Exchange]:
+    made = []
+    for number in range(count):
+        exchange = Exchange(f"r-{number}", status=status)
+        exchange.evidence = Served(picture=PICTURE, reply=Reply(status, {}, body), **served)
+        made.append(exchange)
+    return made
+
+
+def logged(folder: Path, exchanges: list[Exchange], kind: Kind = "requests") -> list[dict[str, Any]]:
+    with EventLog(folder / "log") as events:
+        log = RequestLog(events)
+        for exchange in exchanges:
+            log.done(exchange, 0.25)
+        log.close()
+    return newest(folder / "log", str(folder / "store"), kind, datetime(2026, 1, 1, tzinfo=UTC), 1000)
+
+
+def test_each_request_is_an_event(tmp_path: Path) -> None:
+    found = logged(tmp_path, answered(3, unit="u", variant="champion", version="4", semver="1.0.4"))
+    assert {event["request_id"] for event in found} == {"r-0", "r-1", "r-2"}
+    assert len({event["event_id"] for event in found}) == 3
+    assert {(event["latency_ms"], event["changed"]) for event in found} == {(250.0, 0.0)}
+
+
+def test_pictures_beyond_the_bound_are_not_held_and_their_requests_are_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log, "HELD_BYTES", len(PICTURE))
+    found = logged(tmp_path, answered(3))
+    assert [event["brightness"] for event in found] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [(b'{"reason": "truncated"}', "truncated"), (b"{}", "unknown"), (b"<html>", "unknown"), (b"[]", "unknown")],
+)
+def test_the_reason_of_the_model_server_is_the_error(tmp_path: Path, body: bytes, error: str) -> None:
+    (event,) = logged(tmp_path, answered(status=422, body=body))
+    assert (event["status"], event["error"], event["brightness"]) == (422, error, None)
+
+
+def test_a_request_that_no_handler_saw_is_logged(tmp_path: Path) -> None:
+    exchange = Exchange("r", status=422)
+    exchange.note(reason="invalid_parameter")
+    (event,) = logged(tmp_path, [exchange])
+    assert (event["unit"], event["variant"], event["error"]) == ("", "", "invalid_parameter")
+
+
+def test_an_exposure_is_logged_once_a_unit_and_variant(tmp_path: Path) -> None:
+    off = ON._replace(variant="off")
+    exchanges = [
+        *answered(3, unit="a", exposures=(ON,), attributes={"device": "phone"}),
+        *answered(1, unit="a", exposures=(off,)),
+        *answered(2, unit="b", exposures=(ON,)),
+    ]
+    found = logged(tmp_path, exchanges, "exposures")
+    assert sorted((event["unit"], event["variant"]) for event in found) == [("a", "off"), ("a", "on"), ("b", "on")]
+
+
+def test_an_exposure_that_could_not_be_written_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    in_the_way = tmp_path / "log" / "exposures"
+    in_the_way.write_text("not a folder")
+    assert logged(tmp_path, answered(1, unit="a", exposures=(ON,))) != []
+    with EventLog(tmp_path / "log") as events:
+        log = RequestLog(events)
+        log.done(answered(1, unit="a", exposures=(ON,))[0], 0.1)
+        time.sleep(1.5)  # the log does not try again at once
+        in_the_way.unlink()
+        log.done(answered(1, unit="a", exposures=(ON,))[0], 0.1)
+        log.close()
+    found = newest(tmp_path / "log", str(tmp_path / "store"), "exposures", datetime(2026, 1, 1, tzinfo=UTC), 10)
+    assert len(found) == 1
