@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 from identity_masker.errors import MaskerError
 from identity_masker.serving.control import Control
 from identity_masker.telemetry import logs
 
+PATIENCE_SECONDS = 60.0
 NUMBER = re.compile(r"\d+")
 log = logs.logger(__name__)
 
@@ -22,6 +24,7 @@ class LiveVersions:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._pinned: dict[str, str] = {}
+        self._ask_again: dict[str, float] = {}
         self._champion: str | None = None
         self._deployed: dict[str, str] = {}
 
@@ -41,12 +44,16 @@ class LiveVersions:
             return reference
         if reference in self._deployed:
             return self._deployed[reference]
-        if reference not in self._pinned:
-            # MLflow takes seconds to import: only a gateway with such an experiment pays for it.
-            from identity_masker.registry import models
-
-            try:
-                self._pinned[reference] = models.resolve(reference).version
-            except MaskerError as error:
-                log.warning("reference_not_resolved", reference=reference, why=str(error))
+        if reference not in self._pinned and time.monotonic() >= self._ask_again.get(reference, 0.0):
+            self._ask(reference)
         return self._pinned.get(reference)
+
+    def _ask(self, reference: str) -> None:
+        # MLflow takes seconds to import: only a gateway with such an experiment pays for it.
+        from identity_masker.registry import models
+
+        try:
+            self._pinned[reference] = models.resolve(reference).version
+        except MaskerError as error:
+            self._ask_again[reference] = time.monotonic() + PATIENCE_SECONDS
+            log.warning("reference_not_resolved", reference=reference, why=str(error))
