@@ -124,7 +124,7 @@ class Gateway:
     async def _answer(self, revision: Revision, who: str, request: Request, body: bytes) -> tuple[str, Reply]:
         """The answer and its variant."""
         table = revision.table
-        choice = choose(table, who, datetime.now(UTC), self.board.served())
+        choice = choose(table, who, datetime.now(UTC), self.board.served(), request.headers)
         self._measures.chosen(choice.variant, choice.fallback)
         variant = table.variants[choice.variant]
         with self._measures.answers.timed(choice.variant, variant.version, choice.fallback or SHARE) as answer:
