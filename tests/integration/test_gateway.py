@@ -21,7 +21,7 @@ from identity_masker.serving.control import Control, Endpoint, EndpointState
 from identity_masker.serving.exposures import Assign
 from identity_masker.serving.gateway import Gateway, GatewayConfig
 from identity_masker.serving.pictures import encode
-from identity_masker.serving.routing import RoutingTable, Variant, only
+from identity_masker.serving.routing import Override, RoutingTable, Variant, only
 from identity_masker.serving.server import ModelServer, ServerConfig
 from identity_masker.telemetry import logs
 
@@ -203,6 +203,19 @@ def test_a_lease_that_runs_out_gives_the_traffic_back_without_a_write(world: Wor
     assert (answer.headers["x-variant"], answer.headers["x-model-version"]) == ("champion", "1.0.1")
     assert 'variant="champion"' in world.http.get("/metrics").text
     assert 'masker_gateway_decisions_total{fallback="lease",variant="champion"} 1.0' in world.http.get("/metrics").text
+
+
+def test_a_tester_reaches_a_variant_without_a_share_and_is_counted_apart(world: World) -> None:
+    world.start("1")
+    world.start("2")
+    testers = Override(header="x-masker-variant", value="canary", variant="canary")
+    world.route(canary(0.0).model_copy(update={"testers": testers}))
+    eventually(f"{world.base}/health/ready")
+    assert world.mask(**{"x-masker-variant": "canary"}).headers["x-model-version"] == "1.0.2"
+    assert world.mask().headers["x-model-version"] == "1.0.1"
+    metrics = world.http.get("/metrics").text
+    counted = 'masker_gateway_answer_seconds_count{outcome="ok",variant="canary",version="2",via="tester"} 1.0'
+    assert counted in metrics
 
 
 def test_a_variant_without_a_server_falls_back_to_the_champion(world: World) -> None:

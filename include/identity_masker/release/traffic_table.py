@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from identity_masker.release.rollout import Rollout, Side
-from identity_masker.serving.routing import CHAMPION, RoutingTable, Variant
+from identity_masker.serving.routing import CHAMPION, Override, RoutingTable, Variant
 
 CANARY = "canary"
 
@@ -24,6 +24,7 @@ def shared(rollout: Rollout, now: datetime) -> RoutingTable:
             CANARY: Variant(version=candidate.version, semver=candidate.semver, share=share, lease_expires_at=lease),
         },
         salt=rollout.id,
+        testers=_testers(rollout),
     )
 
 
@@ -56,6 +57,11 @@ def mentions(table: RoutingTable, version: str) -> bool:
 
 def _variant(side: Side, share: float) -> Variant:
     return Variant(version=side.version, semver=side.semver, share=share)
+
+
+def _testers(rollout: Rollout) -> Override | None:
+    section = rollout.policy.canary.testers if rollout.policy.canary else None
+    return Override(header=section.header, value=section.value, variant=CANARY) if section else None
 
 
 def _without_leases(table: RoutingTable) -> RoutingTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from identity_masker.serving.exposures import Assign, attributes
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.serving.request_log import RequestLog, Served
-from identity_masker.serving.routing import choose
+from identity_masker.serving.routing import TESTER, choose
 from identity_masker.serving.upstream import Headers, Reply, UpstreamError
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.events import EventLog
@@ -141,7 +141,7 @@ class Gateway:
         self._taken += 1
         try:
             body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
-            target = self._target(revision, user or exchange.request_id, served)
+            target = self._target(revision, user or exchange.request_id, served, request.headers)
             reply = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
         finally:
             self._taken -= 1
@@ -165,20 +165,20 @@ class Gateway:
             self._measures.unassigned.inc()
             log.exception("assignment_failed")
 
-    def _target(self, revision: Revision, who: str, served: Served) -> _Target:
-        target = self._chosen(revision, who, served)
+    def _target(self, revision: Revision, who: str, served: Served, headers: Mapping[str, str]) -> _Target:
+        target = self._chosen(revision, who, served, headers)
         served.variant, served.version, served.semver = target.variant, target.version, target.semver
         self._measures.chosen(target.variant, target.via)
         return target
 
-    def _chosen(self, revision: Revision, who: str, served: Served) -> _Target:
-        """The first experiment whose version has a ready model server, else what the routing table says."""
+    def _chosen(self, revision: Revision, who: str, served: Served, headers: Mapping[str, str]) -> _Target:
+        """What a tester asked for, else the first experiment whose version has a ready model server, else the shares."""
         table, ready = revision.table, self.board.served()
-        for exposure in served.exposures:
+        choice = choose(table, who, datetime.now(UTC), ready, headers)
+        for exposure in served.exposures if choice.fallback != TESTER else ():
             if exposure.version is not None and exposure.version in ready:
                 name = f"{exposure.experiment}:{exposure.variant}"
                 return _Target(name, exposure.version, exposure.version, "experiment")
-        choice = choose(table, who, datetime.now(UTC), ready)
         variant = table.variants[choice.variant]
         return _Target(choice.variant, variant.version, variant.semver, choice.fallback)
 

@@ -7,14 +7,17 @@ the user and the time, so that every gateway chooses alike and a choice can be r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 CHAMPION = "champion"
+TESTER: Literal["tester"] = "tester"
 SHARE_TOLERANCE = 1e-9
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 VariantName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
@@ -35,6 +38,16 @@ class Variant(BaseModel):
         return self.lease_expires_at is not None and now >= self.lease_expires_at
 
 
+class Override(BaseModel):
+    """Requests whose `header` has this `value` get `variant`, whatever its share is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    header: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    value: str = Field(min_length=1, max_length=64)
+    variant: VariantName
+
+
 class RoutingTable(BaseModel):
     """The whole switch: variants by name, their shares, and the one that takes over when another cannot serve."""
 
@@ -43,11 +56,14 @@ class RoutingTable(BaseModel):
     champion: VariantName = CHAMPION
     variants: dict[VariantName, Variant] = Field(min_length=1)
     salt: str = Field(default="", max_length=64, description="Changes which users get which variant.")
+    testers: Override | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.champion not in self.variants:
             raise ValueError(f"the champion {self.champion!r} is none of the variants {sorted(self.variants)}")
+        if self.testers is not None and self.testers.variant not in self.variants:
+            raise ValueError(f"testers get {self.testers.variant!r}, none of the variants {sorted(self.variants)}")
         if self.variants[self.champion].lease_expires_at is not None:
             raise ValueError("the champion cannot have a lease: nothing stands behind it")
         total = sum(variant.share for variant in self.variants.values())
@@ -69,7 +85,7 @@ class Choice(NamedTuple):
     """The variant for one request, and why it is not the one that the user's point fell on, if it is not."""
 
     variant: str
-    fallback: Literal["", "lease", "no_endpoint"] = ""
+    fallback: Literal["", "lease", "no_endpoint", "tester"] = ""
 
 
 def point(salt: str, who: str) -> float:
@@ -78,14 +94,18 @@ def point(salt: str, who: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
 
 
-def choose(table: RoutingTable, who: str, now: datetime, served: Collection[str]) -> Choice:
+def choose(
+    table: RoutingTable, who: str, now: datetime, served: Collection[str], headers: Mapping[str, str] = EMPTY
+) -> Choice:
     """The variant that answers `who` at `now`.
 
     `served` holds the versions with an endpoint that is ready. The same user keeps the same variant while the
     table stays as it is; when a share grows, its users stay and others join them. A variant whose lease has run
-    out, or that no endpoint serves, is replaced by the champion.
+    out, or that no endpoint serves, is replaced by the champion. `headers` may say that a tester asks.
     """
-    wanted = _at(table, point(table.salt, who))
+    testers = table.testers
+    is_tester = testers is not None and headers.get(testers.header) == testers.value
+    wanted = testers.variant if testers is not None and is_tester else _at(table, point(table.salt, who))
     variant = table.variants[wanted]
     if wanted == table.champion:
         return Choice(wanted)
@@ -93,7 +113,7 @@ def choose(table: RoutingTable, who: str, now: datetime, served: Collection[str]
         return Choice(table.champion, "lease")
     if variant.version not in served:
         return Choice(table.champion, "no_endpoint")
-    return Choice(wanted)
+    return Choice(wanted, TESTER if is_tester else "")
 
 
 def _at(table: RoutingTable, at: float) -> str:

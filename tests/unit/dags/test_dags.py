@@ -222,9 +222,11 @@ def test_parsing_imports_nothing_heavy_beyond_airflow_itself() -> None:
         "import sys; from airflow.dag_processing.dagbag import DagBag; before = set(sys.modules);"
         f"bag = DagBag({str(DAGS)!r}); assert len(bag.dags) == {len(NAMES)}, bag.import_errors;"
         f"print(sorted({HEAVY!r} & sys.modules.keys()));"
-        "print(len(set(sys.modules) - before))"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     heavy, added = done.stdout.splitlines()[-2:]
     assert heavy == "[]"
-    assert int(added) < 60
+    ours = {path.stem for path in (PROJECT / "plugins").glob("masker*")}
+    others = {root for root in added.split() if not root.startswith("unusual_prefix")} - ours
+    assert others <= {"airflow", "asgiref", "packaging"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from identity_masker.serving.routing import Choice, RoutingTable, Variant, choose, only, point
+from identity_masker.serving.routing import Choice, Override, RoutingTable, Variant, choose, only, point
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BOTH = {"1", "2"}
@@ -106,6 +106,18 @@ def test_a_lease_that_has_run_out_gives_the_share_back() -> None:
 def test_a_variant_that_nothing_serves_is_replaced_by_the_champion() -> None:
     assert choose(canary(1.0), "u", NOW, {"1"}) == Choice("champion", "no_endpoint")
     assert choose(canary(1.0), "u", NOW, set()) == Choice("champion", "no_endpoint")
+
+
+def test_testers_get_their_variant_whatever_its_share_is() -> None:
+    testers = Override(header="x-try", value="new", variant="canary")
+    table = canary(0.0, lease=NOW).model_copy(update={"testers": testers})
+    before, asked = NOW - timedelta(seconds=1), {"x-try": "new"}
+    assert choose(table, "u", before, BOTH, asked) == Choice("canary", "tester")
+    assert choose(table, "u", before, BOTH, {"x-try": "old"}) == Choice("champion")
+    assert choose(table, "u", NOW, BOTH, asked) == Choice("champion", "lease")
+    assert choose(table, "u", before, {"1"}, asked) == Choice("champion", "no_endpoint")
+    with pytest.raises(ValidationError, match="none of the variants"):
+        RoutingTable(variants=only("1", "1").variants, testers=testers)
 
 
 def test_only_one_version() -> None:
