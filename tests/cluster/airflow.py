@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ class Airflow:
 
     def restart(self, name: str) -> None:
         self._services[name].start()
+
+    def pause(self, dag: str) -> None:
+        subprocess.run([str(BIN / "airflow"), "dags", "pause", dag], env=self.environment, check=True, timeout=120)
 
     def _healthy(self) -> bool:
         for service in self._services.values():

@@ -12,6 +12,7 @@ from tests.cluster.conftest import World
 from tests.cluster.kube import container, ended
 
 from identity_masker import artifacts
+from identity_masker.stack import follow
 from identity_masker.stack.airflow_api import Run
 
 STEPS = {
@@ -24,14 +25,11 @@ STEPS = {
 @pytest.fixture(scope="module")
 def runs(world: World, serving: str) -> dict[str, Run]:
     """The run of each DAG; the assets start all but the first."""
-    chain = {}
     run = world.airflow.api.trigger("ingest_faces", {"images": 400})
-    for dag in STEPS:
-        assert run.dag_id == dag
-        state = world.airflow.finished(run, within=900)
-        assert state == "success", f"{dag}: {world.airflow.failures(run)}"
-        chain[dag] = run
-        run = next(iter(world.airflow.api.started_by(run)), run)
+    chain = {run.dag_id: run}
+    for event in follow.chain(world.airflow.api, run, list(STEPS), timeout=1500):
+        if isinstance(event, follow.Finished):
+            chain[event.run.dag_id] = event.run
     return chain
 
 

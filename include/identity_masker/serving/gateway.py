@@ -172,7 +172,7 @@ class Gateway:
         return target
 
     def _chosen(self, revision: Revision, who: str, served: Served, headers: Mapping[str, str]) -> _Target:
-        """What a tester asked for, else the first experiment whose version has a ready model server, else the shares."""
+        """What a tester asked for, else the first experiment whose version is ready, else what the shares say."""
         table, ready = revision.table, self.board.served()
         choice = choose(table, who, datetime.now(UTC), ready, headers)
         for exposure in served.exposures if choice.fallback != TESTER else ():
