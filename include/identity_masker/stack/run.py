@@ -20,6 +20,8 @@ from identity_masker.stack.home import Home
 
 DAGS = ("ingest_faces", "train_masker", "deploy_masker")
 PIPELINE_SECONDS = 3600.0
+FIRST_DEPLOYMENT = "deploy_masker.choose"
+BESIDE = "promote_canary releases it beside the champion: masker release status --watch"
 
 
 class Progress:
@@ -109,7 +111,7 @@ def _pipeline(
     try:
         first = api.trigger(DAGS[0], parameters)
         progress.line(f"triggered {first.dag_id} through Airflow's REST API: {first.run_id}")
-        runs = _follow(api, first, progress)
+        runs, skipped = _follow(api, first, progress)
         results = {
             name: api.xcom(runs[dag], name)
             for dag, names in {"ingest_faces": ("ingest",), "train_masker": ("evaluate", "register")}.items()
@@ -118,6 +120,7 @@ def _pipeline(
         picture = showcase.before_after(
             f"http://{config.host}:{config.gateway_port}", results["ingest"]["version"], home.before_after
         )
+        results["release"] = BESIDE if FIRST_DEPLOYMENT in skipped else "serves all traffic"
         progress.show(summary(config, home, results, str(picture), progress.elapsed()))
     except MaskerError as error:
         progress.line(f"[red]failed[/red]: {error}")
@@ -125,17 +128,20 @@ def _pipeline(
     return None
 
 
-def _follow(api: AirflowApi, first: Run, progress: Progress) -> dict[str, Run]:
-    runs = {first.dag_id: first}
+def _follow(api: AirflowApi, first: Run, progress: Progress) -> tuple[dict[str, Run], set[str]]:
+    """Follow the chain; its run of each DAG, and the tasks that were skipped, as DAG.TASK."""
+    runs, skipped = {first.dag_id: first}, set[str]()
     with progress.live():
         for event in follow.chain(api, first, DAGS, timeout=PIPELINE_SECONDS):
             if isinstance(event, follow.Running):
                 progress.status(", ".join(event.names) or "waiting for the scheduler")
                 continue
             runs[event.run.dag_id] = event.run
+            if event.task.state == "skipped":
+                skipped.add(f"{event.run.dag_id}.{event.task.name}")
             mark = {"success": "[green]done[/green]", "skipped": "skip"}.get(event.task.state, event.task.state)
             progress.line(f"{mark}  {event.run.dag_id}.{event.task.name}  {event.task.seconds:.0f} s")
-    return runs
+    return runs, skipped
 
 
 def summary(config: Settings, home: Home, results: dict[str, Any], picture: str, elapsed: str) -> Table:
@@ -145,6 +151,7 @@ def summary(config: Settings, home: Home, results: dict[str, Any], picture: str,
     for name, value in (
         ("dataset version", f"{results['ingest']['version']} ({results['ingest']['accepted']} faces)"),
         ("model version", f"{register['semver']} ({register['verdict']})"),
+        ("release", results["release"]),
         ("re-identification before", f"{evaluation['rank1_clear']:.1%} rank-1 (chance {evaluation['chance']:.1%})"),
         ("after, naive attacker", f"{evaluation['rank1_masked_naive']:.1%}"),
         ("after, strong attacker", f"{evaluation['rank1_masked_strong']:.1%}"),
