@@ -76,6 +76,8 @@ def collected(experiment: Experiment, as_of: datetime) -> Iterator[Collected]:
 
 def _collect(connection: duckdb.DuckDBPyConnection, experiment: Experiment, as_of: datetime, folder: Path) -> Collected:
     store = settings().store
+    if not artifacts.is_local(store):
+        connection.register_filesystem(artifacts.split(store)[0])
     first = experiment.schedule.start or _first_day(store)
     begin = first or as_of
     _view(connection, store, "exposures", begin, as_of)
@@ -123,8 +125,6 @@ def _view(connection: duckdb.DuckDBPyConnection, store: str, kind: Kind, start: 
         empty = ", ".join(f"NULL::{sort} AS {quoted(name)}" for name, sort in columns.items())
         connection.execute(f"CREATE TEMP VIEW {kind} AS SELECT {empty} WHERE false")
         return
-    if not artifacts.is_local(store):
-        connection.register_filesystem(artifacts.split(store)[0])
     chosen = ", ".join(f"{quoted(name)}::{sort} AS {quoted(name)}" for name, sort in columns.items())
     listed = ", ".join(literal(path.removeprefix("file://")) for path in paths)
     low, high = (literal(moment.astimezone(UTC).isoformat()) for moment in (start, end))

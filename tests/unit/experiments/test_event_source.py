@@ -10,6 +10,7 @@ from tests.unit.experiments.stored_events import DAY, HOUR, KINDS, START, comple
 
 from identity_masker.errors import BadInputError
 from identity_masker.experiments.event_source import collected
+from identity_masker.experiments.simulation import Traffic, simulate
 from identity_masker.settings import settings
 
 Make = Callable[..., Any]
@@ -142,3 +143,14 @@ def test_a_file_that_is_no_parquet_is_refused(design: Make, store: Path) -> None
         collected(design(metrics=SENT, schedule=DAYS), START + DAY),
     ):
         pass
+
+
+def test_events_of_an_object_store_are_read_through_fsspec(design: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKER_STORE_URI", "memory://experiments")
+    settings.cache_clear()
+    experiment = design(metrics=SENT, schedule=DAYS)
+    traffic = Traffic(start=START, days=1, units_per_day=50)
+    written = simulate(experiment, traffic, settings().store)
+    with collected(experiment, START + 2 * DAY) as found:
+        assert (found.units, found.missing) == (written.units, ())
+        assert pl.read_parquet(found.outcomes).height == written.events["outcomes"] > 0
