@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 PYTEST := pytest -q
 
-.PHONY: help setup run stop status clean test test-cluster check format bench lock doctor
+.PHONY: help setup run stop status clean test test-stack test-cluster check audit format bench lock doctor
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +43,11 @@ check: setup ## Lint, types, import contracts, security
 audit: setup ## The lock against the vulnerability database
 	pip-audit --disable-pip --no-deps -r requirements.txt
 
-test: setup ## Run the tests that need no cluster
+test: setup ## Run the tests that need neither a cluster nor a running Airflow
 	$(PYTEST)
 
-test-stack: setup ## Start the whole stack with small sizes and use it as a user does
-	$(PYTEST) -m stack tests/integration/test_stack.py
+test-stack: setup ## Run the tests that start Airflow, alone and with the whole stack
+	$(PYTEST) -m stack tests/integration
 
 test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE
 	@[ -n "$$KUBECONFIG" ] || { echo "set KUBECONFIG to the cluster to test on" >&2; exit 2; }

@@ -16,7 +16,7 @@ from identity_masker.settings import PROJECT
 from identity_masker.stack import airflow_settings
 from identity_masker.telemetry.events import EventLog
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 

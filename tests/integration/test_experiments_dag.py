@@ -20,7 +20,7 @@ from identity_masker.experiments.result import Report
 from identity_masker.experiments.simulation import Traffic, simulate
 from identity_masker.settings import PROJECT
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 START, AS_OF = datetime(2026, 11, 2, tzinfo=UTC), "2026-11-10"
 EFFECT = 0.2
 RECEIVER = """

@@ -32,7 +32,7 @@ from identity_masker.serving.control import Control
 from identity_masker.settings import PROJECT
 from identity_masker.stack import airflow_settings
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 class Installation(Place):
