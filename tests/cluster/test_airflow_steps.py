@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.cluster.conftest import World
 from tests.cluster.kube import container, ended
+from tests.cluster.processes import wait_for
 
 from identity_masker.stack.airflow_api import Run
 
@@ -45,12 +46,13 @@ def test_step_that_takes_too_much_memory_says_so(world: World, probe: Run) -> No
 def test_step_that_hangs_is_stopped_with_its_pod(world: World, probe: Run) -> None:
     assert world.airflow.task_states(probe)["hangs"] == "failed"
     assert "execution_timeout deadline" in world.airflow.log(probe, "hangs")
-    assert world.namespace.pods(dag_id="cluster_probe", task_id="hangs") == []
+    gone = lambda: not world.namespace.pods(dag_id="cluster_probe", task_id="hangs")  # noqa: E731
+    wait_for("the end of the pod", gone, within=60)
 
 
 def test_unknown_class_of_hardware_fails_before_a_pod_is_made(world: World, probe: Run) -> None:
     assert world.airflow.tries(probe, "no_such_class") == 1
-    assert "cpu, gpu, tight" in world.airflow.log(probe, "no_such_class")
+    assert "cpu, events, gpu, tight" in world.airflow.log(probe, "no_such_class")
     assert world.namespace.pods(dag_id="cluster_probe", task_id="no_such_class") == []
 
 

@@ -140,7 +140,8 @@ def sample_ratio(report: Report, variants: Sequence[str]) -> Figure:
         for at, name in enumerate(variants):
             colour = ARMS[at % len(ARMS)]
             left.plot(np.arange(1, len(gaps) + 1), gaps[:, at], color=colour, linewidth=1.6, marker="o", markersize=3)
-            left.annotate(name, (len(gaps), gaps[-1, at]), color=colour, fontsize=8, xytext=(5, 0), **OFFSET)
+            if len(gaps):  # none before the first day is over
+                left.annotate(name, (len(gaps), gaps[-1, at]), color=colour, fontsize=8, xytext=(5, 0), **OFFSET)
         left.axhline(0.0, color=INK, linewidth=0.8)
         left.set_xlabel("day")
         left.set_ylabel("units above or below, %")
