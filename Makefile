@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 PYTEST := pytest -q
+STACK := tests/integration
 
 .PHONY: help setup run stop status clean test test-stack test-cluster check audit format bench lock doctor
 
@@ -47,7 +48,7 @@ test: setup ## Run the tests that need neither a cluster nor a running Airflow
 	$(PYTEST)
 
 test-stack: setup ## Run the tests that start Airflow, alone and with the whole stack
-	$(PYTEST) -m stack tests/integration
+	$(PYTEST) -m stack $(STACK)
 
 test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE
 	@[ -n "$$KUBECONFIG" ] || { echo "set KUBECONFIG to the cluster to test on" >&2; exit 2; }
