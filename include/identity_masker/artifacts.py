@@ -11,7 +11,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec import AbstractFileSystem
@@ -62,12 +62,18 @@ def write_bytes(uri: str, content: bytes) -> None:
         with _reaching(uri):
             system.pipe_file(path, content)
         return
-    target = Path(path)
+    with _replacing(Path(path)) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `target` when the block ends well, and is removed when it does not."""
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
@@ -145,19 +151,8 @@ def put_file(uri: str, source: Path) -> None:
         with _reaching(uri):
             system.put_file(str(source), path)
         return
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as given, partial.open("wb") as file:
-            shutil.copyfileobj(given, file, CHUNK_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as error:
-        with contextlib.suppress(NotADirectoryError):
-            partial.unlink(missing_ok=True)
-        raise disk_error(error, target) from error
+    with source.open("rb") as given, _replacing(Path(path)) as file:
+        shutil.copyfileobj(given, file, CHUNK_BYTES)
 
 
 def get_file(uri: str, target: Path) -> None:
