@@ -20,7 +20,6 @@ import pytest
 from PIL import Image
 
 from identity_masker.settings import Settings
-from identity_masker.stack import services
 from identity_masker.stack.home import Home
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -172,9 +171,6 @@ def test_a_second_stack_on_the_same_ports_is_refused_before_it_starts_anything(s
 def test_the_finished_run_and_the_api_docs_can_be_looked_at(stack: Stack) -> None:
     from playwright.sync_api import sync_playwright
 
-    api = services.airflow(stack.config, Home(stack.config.home))
-    run_id = re.search(r"REST API: (\S+)", stack.text())
-    assert run_id is not None
     pictures = Path(os.environ.get("MASKER_SCREENSHOTS", stack.output.parent))
     with sync_playwright() as play:
         browser = play.chromium.launch(
@@ -193,7 +189,6 @@ def test_the_finished_run_and_the_api_docs_can_be_looked_at(stack: Stack) -> Non
         page.wait_for_selector("text=evaluate")
         page.screenshot(path=pictures / "airflow-run.png")
         browser.close()
-    assert api.healthy()["scheduler"] == "healthy"
 
 
 def test_ctrl_c_stops_every_process_that_was_started(stack: Stack) -> None:
