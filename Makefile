@@ -8,6 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 PYTEST := pytest -q
 STACK := tests/integration
+CLUSTER := tests/cluster
 
 .PHONY: help setup run stop status clean test test-stack test-cluster check audit format bench lock doctor
 
@@ -52,7 +53,7 @@ test-stack: setup ## Run the tests that start Airflow, alone and with the whole 
 
 test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE
 	@[ -n "$$KUBECONFIG" ] || { echo "set KUBECONFIG to the cluster to test on" >&2; exit 2; }
-	$(PYTEST) -m cluster tests/cluster
+	$(PYTEST) -m cluster $(CLUSTER)
 
 bench: setup ## Run the benchmarks and print their tables
 	@for file in benchmarks/*.py; do echo "== $$file"; python $$file || exit 1; done
