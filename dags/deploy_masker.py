@@ -17,19 +17,22 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from masker_airflow import DEFAULT_ARGS, LIGHT, MASKER_CANDIDATE, MASKER_CHAMPION, STEPS_POOL, TAGS, last_event
+from masker_airflow import (
+    CANDIDATE_PARAM,
+    DEFAULT_ARGS,
+    LIGHT,
+    MASKER_CANDIDATE,
+    MASKER_CHAMPION,
+    STEPS_POOL,
+    TAGS,
+    last_event,
+)
 from masker_rollout import champion
 from masker_smoke import masks_a_picture
 from masker_step import MaskerStep
 
 PARAMS = {
-    "version": Param(
-        "challenger",
-        type="string",
-        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        title="Model version",
-        description="1.2.0, a version number of MLflow, or an alias. A run started by an asset takes the asset's.",
-    ),
+    "version": CANDIDATE_PARAM,
     "timeout": Param(
         120,
         type="integer",

@@ -13,19 +13,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
-from masker_airflow import DEFAULT_ARGS, LIGHT, MASKER_CHAMPION, STEPS_POOL, TAGS
+from masker_airflow import DEFAULT_ARGS, LIGHT, MASKER_CHAMPION, STEPS_POOL, TAGS, version_param
 from masker_smoke import masks_a_picture
 from masker_step import MaskerStep
 
 PARAMS = {
-    "version": Param(
-        "previous",
-        type="string",
-        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        title="Model version",
-        description="1.2.0, a version number of MLflow, or previous: the champion before this one.",
+    "version": version_param(
+        "previous", "1.2.0, a version number of MLflow, or previous: the champion before this one."
     ),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, Param
 
 OWNER = "masker"
 TAGS = ["masker"]
@@ -32,6 +32,18 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 # A light task runs inside Airflow: it reads, decides or publishes.
 LIGHT: dict[str, Any] = {"execution_timeout": timedelta(minutes=5)}
+
+
+def version_param(default: str, description: str) -> Param:
+    """The parameter of a DAG that names a registered version."""
+    return Param(
+        default, type="string", pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", title="Model version", description=description
+    )
+
+
+CANDIDATE_PARAM = version_param(
+    "challenger", "1.2.0, a version number of MLflow, or an alias. A run started by an asset takes the asset's."
+)
 
 
 def last_event(triggering_asset_events: Mapping[Asset, Sequence[Any]], asset: Asset) -> dict[str, Any] | None:

@@ -47,32 +47,8 @@ def evaluate(
     _check(attacker, test, config)
     started = time.monotonic()
     trial = draw_trial(test.identities, config.gallery, config.seed)
-    labels = Labels.of(attacker)
     with ThreadPoolExecutor(workers) as pool:
-        report(STAGES[0])
-        finding = pool.submit(_finder, attacker.images, labels, config)
-        masking = [
-            pool.submit(mask_all, masker, attacker.images, f"attacker/{view}") for view in range(config.strong.views)
-        ]
-        masked = pool.submit(mask_all, masker, test.images, "test").result()
-        finder, views = finding.result(), [part.result() for part in masking]
-
-        report(STAGES[1])
-        judging = pool.submit(_judge, finder, attacker.images, labels, config)
-        cropped = _Cropper(finder, config.encoder.size)
-        known = KnownPeople.of(cropped(attacker.images), attacker.identities)
-        clear = pool.submit(train_clear, known, config.encoder, config.seed).result()
-        judge = judging.result()
-
-        report(STAGES[2])
-        bench = _Bench(known, cropped(test.images), trial, config, clear)
-        jobs = [
-            pool.submit(_on_masked, bench, cropped, views, masked),
-            pool.submit(_on_pixelated, bench, cropped, attacker.images, test.images),
-            pool.submit(_on_clear, bench),
-        ]
-        attacks = bench.naive(cropped(masked)) + [attack for job in jobs for attack in job.result()]
-
+        attacks, judge, masked = _trained(pool, masker, attacker, test, trial, config, report)
     return Evaluation(
         architecture=masker.architecture,
         photographs=len(test),
@@ -87,6 +63,36 @@ def evaluate(
         seconds=round(time.monotonic() - started, 2),
         config=config,
     )
+
+
+def _trained(
+    pool: ThreadPoolExecutor, masker: Masker, attacker: FaceSet, test: FaceSet, trial: Trial,
+    config: EvaluationConfig, report: Report,
+) -> tuple[list[Attack], Judge | None, Images]:  # fmt: skip
+    """The attacks, the judge and the masked test pictures: all that trains, side by side where nothing waits."""
+    report(STAGES[0])
+    labels = Labels.of(attacker)
+    finding = pool.submit(_finder, attacker.images, labels, config)
+    masking = [pool.submit(mask_all, masker, attacker.images, f"attacker/{n}") for n in range(config.strong.views)]
+    masked = pool.submit(mask_all, masker, test.images, "test").result()
+    finder, views = finding.result(), [part.result() for part in masking]
+
+    report(STAGES[1])
+    judging = pool.submit(_judge, finder, attacker.images, labels, config)
+    cropped = _Cropper(finder, config.encoder.size)
+    known = KnownPeople.of(cropped(attacker.images), attacker.identities)
+    clear = pool.submit(train_clear, known, config.encoder, config.seed).result()
+    judge = judging.result()
+
+    report(STAGES[2])
+    bench = _Bench(known, cropped(test.images), trial, config, clear)
+    jobs = [
+        pool.submit(_on_masked, bench, cropped, views, masked),
+        pool.submit(_on_pixelated, bench, cropped, attacker.images, test.images),
+        pool.submit(_on_clear, bench),
+    ]
+    attacks = bench.naive(cropped(masked)) + [attack for job in jobs for attack in job.result()]
+    return attacks, judge, masked
 
 
 def _finder(images: Images, labels: Labels | None, config: EvaluationConfig) -> Finder | None:

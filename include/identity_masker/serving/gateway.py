@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastapi import FastAPI, Request, Response
-from prometheus_client import Counter, Gauge
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
 from identity_masker.serving import gateway_routes, outcomes, pictures, units
-from identity_masker.serving.answers import SHARE, Answers
+from identity_masker.serving.answers import SHARE
 from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Server, Watcher
 from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
+from identity_masker.serving.gateway_measures import GatewayMeasures
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.serving.request_log import RequestLog, Served
@@ -80,7 +80,7 @@ class Gateway:
         self._watcher: Watcher | None = None
         self._events: EventLog | None = None
         self._request_log: RequestLog | None = None
-        self._measures = _Measures(self.metrics, self.board)
+        self._measures = GatewayMeasures(self.metrics, self.board)
         self.app: ASGIApp = Edge(
             gateway_routes.routes(self), metrics=self.metrics, closing=lambda: self._draining, done=self._answered
         )
@@ -262,41 +262,3 @@ def _forwarded(request: Request) -> Headers:
     headers = [pair for pair in request.scope["headers"] if pair[0] in FORWARDED]
     headers.append((b"x-request-id", request.state.exchange.request_id.encode()))
     return headers
-
-
-class _Measures:
-    """Metrics of routing beside those of HTTP."""
-
-    def __init__(self, metrics: HttpMetrics, board: Board) -> None:
-        registry = metrics.registry
-        self._board = board
-        self._chosen = Counter(
-            "masker_gateway_decisions",
-            "Requests by the variant they went to, and why not to the one drawn.",
-            ["variant", "fallback"],
-            registry=registry,
-        )
-        self._revision = Gauge("masker_gateway_routing_revision", "Revision of the routing table.", registry=registry)
-        self._share = Gauge("masker_gateway_share", "Share by the table.", ["variant", "semver"], registry=registry)
-        self._servers = Gauge("masker_gateway_servers", "Usable model servers.", registry=registry)
-        self.unassigned = Counter(
-            "masker_gateway_assignment_failures", "Requests without experiments after an error.", registry=registry
-        )
-        self.retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
-        self.answers = Answers(registry)
-        self._seen = 0
-
-    def chosen(self, variant: str, fallback: str) -> None:
-        self._chosen.labels(variant, fallback).inc()
-
-    def update(self) -> None:
-        """Follow the board after it was read."""
-        self._servers.set(sum(1 for s in self._board.servers.values() if s.endpoint.state == "ready"))
-        revision = self._board.revision
-        if revision is None or revision.number == self._seen:
-            return
-        self._seen = revision.number
-        self._revision.set(revision.number)
-        self._share.clear()
-        for name, variant in revision.table.variants.items():
-            self._share.labels(name, variant.semver).set(variant.share)
