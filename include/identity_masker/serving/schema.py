@@ -103,6 +103,17 @@ sticky_assignments = Table(
     UniqueConstraint("attribute", "unit", "key", name="one_variant_a_unit"),
 )
 
+holds = Table(
+    "holds",
+    metadata,
+    Column("holder", String(80), primary_key=True),
+    Column("part", String(60), primary_key=True),
+    Column("version", String(64), nullable=False),
+    Column("semver", String(64), nullable=False),
+    Column("replicas", Integer, nullable=False),
+    Column("written_at", String(32), nullable=False),
+)
+
 rollouts = Table(
     "rollouts",
     metadata,
