@@ -19,8 +19,10 @@ def command(
     host: str | None, port: int | None, capacity: int, drain_seconds: float, grace_seconds: float, as_json: bool
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. It follows the routing table in the control database."""
+    from identity_masker.cli.authority import guarded
     from identity_masker.experiments.live import LiveExperiments
     from identity_masker.serving.gateway import Gateway, GatewayConfig
+    from identity_masker.serving.gateway_routes import PERMISSIONS
     from identity_masker.serving.process import Runner, listen
     from identity_masker.serving.serve import Listening
 
@@ -30,8 +32,8 @@ def command(
     if as_json:
         step.finish(Listening(url=f"http://{address}:{listener.getsockname()[1]}"), as_json=True)
     taken = GatewayConfig(capacity=capacity, events_dir=config.events, unit_key=config.unit_key)
-    with LiveExperiments(config.control_url) as experiments:
-        gateway = Gateway(taken, config.control_url, assign=experiments)
+    with LiveExperiments(config.control_url) as experiments, guarded(PERMISSIONS) as guard:
+        gateway = Gateway(taken, config.control_url, assign=experiments, guard=guard)
         Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
             listener
         )

@@ -21,6 +21,7 @@ from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
 from identity_masker.serving.gateway_measures import GatewayMeasures
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.serving.request_log import RequestLog, Served
@@ -68,9 +69,12 @@ class _Target(NamedTuple):
 class Gateway:
     """The state of the gateway and its application. `app` is to be served by one event loop."""
 
-    def __init__(self, config: GatewayConfig, control_url: str, *, assign: Assign | None = None) -> None:
-        """`assign` says which experiments a user is in; without it there are none."""
+    def __init__(
+        self, config: GatewayConfig, control_url: str, *, assign: Assign | None = None, guard: Guard | None = None
+    ) -> None:
+        """`assign` says which experiments a user is in; without it there are none. Without `guard` all may ask."""
         self.config = config
+        self.guard = guard
         self.board = Board()
         self.metrics = HttpMetrics("gateway")
         self._control_url = control_url

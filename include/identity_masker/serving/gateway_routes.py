@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from identity_masker.serving.gateway import Gateway
 
 MASK = "/v1/mask"
+PERMISSIONS = {
+    MASK: "mask",
+    "/v1/events": "events:write",
+    "/v1/routing": "routing:read",
+    "/metrics": "metrics:read",
+}
+"""What a token has to give for each route."""
+
 VARIANT_HEADER = {
     "x-variant": {
         "description": "Name of the variant in the routing table, or EXPERIMENT:VARIANT.",
@@ -46,7 +54,7 @@ UserAttributes = Annotated[
 
 def routes(gateway: Gateway) -> FastAPI:
     """The application of `gateway`."""
-    app = application("Identity masker", DESCRIPTION, gateway.metrics)
+    app = application("Identity masker", DESCRIPTION, gateway.metrics, gateway.guard)
     app.router.lifespan_context = gateway.running
 
     @app.post(

@@ -100,6 +100,16 @@ def internal() -> HttpError:
 
 _EXAMPLES = {
     400: ("empty_body", "the body is empty; expected the bytes of a picture.", "send the picture as the body"),
+    401: (
+        "token_expired",
+        "the token has expired.",
+        "get a new token (`masker token issue`)",
+    ),
+    403: (
+        "forbidden",
+        "the role viewer may not do this; expected one of the roles admin, client, operator.",
+        "ask an admin for a token of such a role (`masker token issue`)",
+    ),
     408: ("slow_body", "the body did not arrive in time; expected the whole body within 15 s.", "send it again"),
     413: ("body_too_large", "the body is too large; got 30000000 bytes; expected at most 20971520 bytes.", "send less"),
     415: (

@@ -114,6 +114,17 @@ holds = Table(
     Column("written_at", String(32), nullable=False),
 )
 
+revoked_tokens = Table(
+    "revoked_tokens",
+    metadata,
+    # After its end a token is refused anyway, and its row is of no use.
+    Column("token_id", String(64), primary_key=True),
+    Column("expires_at", Float, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("revoked_at", String(32), nullable=False),
+)
+
 rollouts = Table(
     "rollouts",
     metadata,
