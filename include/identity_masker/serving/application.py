@@ -57,7 +57,7 @@ def application(title: str, description: str, metrics: HttpMetrics, guard: Guard
         title=title,
         description=description,
         version=version("identity-masker"),
-        openapi_tags=[{"name": "masking"}, {"name": "events"}, {"name": "operations"}],
+        openapi_tags=[{"name": "masking"}, {"name": "inference"}, {"name": "events"}, {"name": "operations"}],
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(guard)] if guard else [],

@@ -110,6 +110,7 @@ _EXAMPLES = {
         "the role viewer may not do this; expected one of the roles admin, client, operator.",
         "ask an admin for a token of such a role (`masker token issue`)",
     ),
+    404: ("unknown_model", "this server does not have the model.", "ask for one that is served"),
     408: ("slow_body", "the body did not arrive in time; expected the whole body within 15 s.", "send it again"),
     413: ("body_too_large", "the body is too large; got 30000000 bytes; expected at most 20971520 bytes.", "send less"),
     415: (
