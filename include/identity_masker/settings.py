@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     jwks: str = Field(
         default="", description="Public keys of tokens: a file, a folder of keys or an address; default HOME/keys."
     )
+    redis_url: SecretStr | None = Field(
+        default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
+    )
     token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -22,6 +22,9 @@ from identity_masker.serving.control import Control
 from identity_masker.serving.gateway import Gateway, GatewayConfig
 from identity_masker.serving.gateway_routes import PERMISSIONS
 from identity_masker.serving.guard import Guard
+from identity_masker.serving.quota.ledgers import LocalLedger
+from identity_masker.serving.quota.limiter import Limiter
+from identity_masker.serving.quota.rates import Rate, Rates
 from identity_masker.serving.revocations import Revocations
 from identity_masker.settings import PROJECT
 from identity_masker.telemetry import logs
@@ -123,3 +126,21 @@ def test_no_token_is_ever_logged(world: World) -> None:
     text = world.written.getvalue()
     assert '"role": "viewer"' in text
     assert not [token for token in tokens if token[:-5] in text or token.split(".")[2][:-5] in text]
+
+
+def test_a_client_over_its_quota_is_told_when_to_come_back(tmp_path: Path) -> None:
+    rates = Rates(default=Rate(per_second=1 / 3600, burst=2))
+    limiter = Limiter(rates, LocalLedger())
+    url = f"sqlite:///{tmp_path}/control.db"
+    with Control(url), running(Gateway(GatewayConfig(), url, limiter=limiter).app) as base:
+        eventually(f"{base}/health/live")
+        answers = [httpx.post(f"{base}/v1/mask", content=PICTURE, headers=PNG) for _ in range(3)]
+        other = httpx.post(f"{base}/v1/events", json={"events": []}, headers={"x-user-id": "ada"})
+        assert httpx.get(f"{base}/health/live").status_code == 200
+    assert [answer.status_code for answer in answers] == [503, 503, 429]
+    refused = answers[-1]
+    assert refused.json()["reason"] == other.json()["reason"] == "over_quota"
+    assert 3590 < int(refused.headers["retry-after"]) <= 3600
+    assert refused.headers["ratelimit-limit"] == "2"
+    assert refused.headers["ratelimit-remaining"] == "0"
+    assert refused.headers["ratelimit-policy"] == "2;w=7200"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_masker.cli import step
-from identity_masker.settings import settings
+from identity_masker.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from identity_masker.serving.quota.limiter import Limiter
 
 
 @click.command()
@@ -33,7 +38,20 @@ def command(
         step.finish(Listening(url=f"http://{address}:{listener.getsockname()[1]}"), as_json=True)
     taken = GatewayConfig(capacity=capacity, events_dir=config.events, unit_key=config.unit_key)
     with LiveExperiments(config.control_url) as experiments, guarded(PERMISSIONS) as guard:
-        gateway = Gateway(taken, config.control_url, assign=experiments, guard=guard)
+        gateway = Gateway(taken, config.control_url, assign=experiments, guard=guard, limiter=_limiter(config))
         Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
             listener
         )
+
+
+def _limiter(config: Settings) -> Limiter | None:
+    """None where no token is required: this machine's own programs then are all one client."""
+    if not config.auth_required:
+        return None
+    from identity_masker.serving.quota.ledgers import LocalLedger, RedisLedger
+    from identity_masker.serving.quota.limiter import Limiter
+    from identity_masker.serving.quota.rates import load_rates
+
+    redis = config.redis_url
+    ledger = RedisLedger(redis.get_secret_value()) if redis else LocalLedger()
+    return Limiter(load_rates(config.config_dir / "quota.yaml"), ledger)

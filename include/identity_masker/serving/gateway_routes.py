@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Request, Response
 
 from identity_masker.serving import outcomes
 from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
@@ -56,6 +56,7 @@ def routes(gateway: Gateway) -> FastAPI:
     """The application of `gateway`."""
     app = application("Identity masker", DESCRIPTION, gateway.metrics, gateway.guard)
     app.router.lifespan_context = gateway.running
+    limited = [Depends(gateway.limiter)] if gateway.limiter else []
 
     @app.post(
         MASK,
@@ -63,7 +64,8 @@ def routes(gateway: Gateway) -> FastAPI:
         summary="Mask one picture",
         description=DESCRIPTION,
         response_class=Response,
-        responses=mask_responses(400, 408, 413, 415, 422, 500, 503, 504, headers=VARIANT_HEADER),
+        dependencies=limited,
+        responses=mask_responses(400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504, headers=VARIANT_HEADER),
         openapi_extra=BODY,
     )
     async def mask(
@@ -80,7 +82,8 @@ def routes(gateway: Gateway) -> FastAPI:
         "/v1/events",
         tags=["events"],
         summary="Tell what a user did",
-        responses=documented(400, 408, 413, 415, 422, 503),
+        dependencies=limited,
+        responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
         openapi_extra=outcomes.BODY,
     )
     async def events(request: Request, user: RequiredUserId) -> Accepted:

@@ -123,6 +123,7 @@ _EXAMPLES = {
         "the picture ends too early; expected a whole file.",
         "copy or download the file again",
     ),
+    429: ("over_quota", "this client asks too often.", "try again in 1 s, as Retry-After says"),
     500: ("masking_failed", "the model could not mask this picture.", "report the request id to the operator"),
     503: ("overloaded", "the server is full.", "try again in 1 s, as Retry-After says"),
     504: ("deadline", "the picture was not masked in time; expected an answer within 30 s.", "try again later"),
