@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, ConfigDict
+
 from identity_masker.alerts.alert import Alert, Severity, State
-from identity_masker.experiments.run_step import Evaluated
 
 BAD = frozenset({"unhealthy", "incomplete"})
 """Decisions that somebody has to mend; they are over with the next evaluation that is neither."""
@@ -11,7 +12,29 @@ BAD = frozenset({"unhealthy", "incomplete"})
 WARNINGS = BAD | {"stop_harm"}
 
 
-def alerts(evaluated: Evaluated) -> list[Alert]:
+class Evaluation(BaseModel):
+    """What alerts need of the result of `masker experiments run` (`experiments.run_step.Evaluated`).
+
+    Read from its document, so that a task of Airflow need not import the analysis.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    experiment: str
+    as_of: str
+    decision: str
+    sentence: str
+    alert: bool
+    reasons: tuple[str, ...] = ()
+    winner: str | None = None
+    version: str | None = None
+    faults: tuple[str, ...] = ()
+    missing_hours: int = 0
+    units: int = 0
+    report: str | None = None
+
+
+def alerts(evaluated: Evaluation) -> list[Alert]:
     """The alerts of an evaluation: bad data fires until an evaluation without it; a decision is told once a day."""
     name, decision = evaluated.experiment, evaluated.decision
     if decision in BAD:
@@ -26,11 +49,11 @@ def severity(decision: str) -> Severity:
     return "warning" if decision in WARNINGS else "info"
 
 
-def title(evaluated: Evaluated) -> str:
+def title(evaluated: Evaluation) -> str:
     return f"experiment {evaluated.experiment}: {evaluated.decision.replace('_', ' ')}"
 
 
-def _alert(evaluated: Evaluated, state: State, incident: str) -> Alert:
+def _alert(evaluated: Evaluation, state: State, incident: str) -> Alert:
     facts = {
         "experiment": evaluated.experiment,
         "until": evaluated.as_of,

@@ -17,6 +17,7 @@ from identity_masker.settings import settings
 if TYPE_CHECKING:
     from identity_masker.release.driver import Driver
     from identity_masker.release.policy import Policy
+    from identity_masker.release.rollout import Rollout
     from identity_masker.serving.control import Control
 
 WATCH_SECONDS = 1.0
@@ -87,6 +88,7 @@ def start(reference: str, policy: str, key: str, as_json: bool) -> None:
     options = starting.StartOptions(reference=reference, policy_name=name, policy=found, key=key, author=_author())
     with _control() as control:
         rollout = starting.start(options, ModelRegistry(), control, utc_now())
+        _tell_newest(control)
     step.finish(progress(rollout), as_json=as_json)
 
 
@@ -104,6 +106,7 @@ def advance(seconds: float, until_stage: int | None, as_json: bool) -> None:
     May be killed and repeated at any point. With --for 86400 it drives a whole rollout.
     """
     with _control() as control:
+        _tell_newest(control)  # of what a driver recorded that was killed before it could tell
         result = _driver(control).drive(seconds, until_stage)
     step.finish(result, as_json=as_json)
 
@@ -159,6 +162,7 @@ def rollback(reference: str, timeout: float, as_json: bool) -> None:
 
     with _control() as control:
         result = roll_back(reference, _driver(control), ReleaseRegistry(), control, author=_author(), timeout=timeout)
+        _tell_newest(control)
     step.finish(result, as_json=as_json)
 
 
@@ -187,7 +191,25 @@ def _driver(control: Control) -> Driver:
     from identity_masker.release.target import LocalTarget
 
     config = settings()
-    return Driver(control, LocalTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store)
+    return Driver(
+        control, LocalTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store, told=_tell
+    )
+
+
+def _tell(rollout: Rollout) -> None:
+    """Alert on each transition of the rollout so far: the outbox knows which were told."""
+    from identity_masker.alerts import rollouts
+    from identity_masker.alerts.notify import notify_all
+
+    notify_all(rollouts.alerts(rollout))
+
+
+def _tell_newest(control: Control) -> None:
+    from identity_masker.release.rollout_log import RolloutLog
+
+    newest = RolloutLog(control).newest()
+    if newest is not None:
+        _tell(newest.rollout)
 
 
 def _policy(reference: str) -> tuple[str, Policy]:
