@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from identity_masker.alerts.scrub import scrubbed, scrubbed_facts, scrubbed_key, scrubbed_url
+from identity_masker.alerts.scrub import scheme, scrubbed, scrubbed_facts, scrubbed_key, scrubbed_url
 from identity_masker.errors import BadInputError
 
 Area = Literal["serving", "release", "drift", "experiments", "data", "training", "pipeline", "infrastructure"]
@@ -76,7 +75,7 @@ class Alert(BaseModel):
     @classmethod
     def _links(cls, value: dict[str, str]) -> dict[str, str]:
         for name, url in value.items():
-            if urlsplit(url).scheme not in _SCHEMES:
+            if scheme(url) not in _SCHEMES:
                 raise ValueError(f"the link {name!r} is not a URL of {', '.join(sorted(_SCHEMES))}")
         return {name: scrubbed_url(url) for name, url in value.items()}
 

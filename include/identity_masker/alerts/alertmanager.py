@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from identity_masker.alerts.alert import MAX_FACTS, Alert, Area, Severity, shortened
+from identity_masker.alerts.scrub import scheme
 from identity_masker.errors import BadInputError
 
 SEVERITY: dict[str, Severity] = {
@@ -59,18 +60,18 @@ def read(body: bytes) -> list[Alert]:
 
 def _alert(instance: Instance, manager: str) -> Alert:
     labels, notes = instance.labels, instance.annotations
-    name = labels.get("alertname", "alert without a name")
+    name = _line(labels.get("alertname", "")) or "alert without a name"
     resolved = instance.status == "resolved"
     told = {key: value for key, value in labels.items() if key not in _SAID_ELSEWHERE}
     area: Any = labels["area"] if labels.get("area") in AREAS else "infrastructure"
     return Alert(
         area=area,
         severity=SEVERITY.get(labels.get("severity", ""), "warning"),
-        title=notes.get("summary") or name,
+        title=_line(notes.get("summary", "")) or name,
         text=notes.get("description") or notes.get("message") or "",
         facts=dict(sorted({"rule": name, **told}.items())[:MAX_FACTS]),
         links=_links(instance, manager),
-        incident=f"prometheus/{shortened(name, 100)}/{instance.fingerprint[:64] or _fingerprint(labels)}",
+        incident=f"prometheus/{shortened(name, 100)}/{_fingerprint(instance)}",
         state="resolved" if resolved else "firing",
         time=(instance.endsAt if resolved and instance.endsAt else instance.startsAt),
     )
@@ -84,8 +85,16 @@ def _links(instance: Instance, manager: str) -> dict[str, str]:
         "query": instance.generatorURL,
         "Alertmanager": manager,
     }
-    return {name: url for name, url in found.items() if urlsplit(url).scheme in ("http", "https")}
+    return {name: url for name, url in found.items() if scheme(url) in ("http", "https")}
 
 
-def _fingerprint(labels: dict[str, str]) -> str:
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _fingerprint(instance: Instance) -> str:
+    """Alertmanager's own, 16 hex digits; made of the labels where it is missing."""
+    if re.fullmatch(r"[0-9a-f]{1,64}", instance.fingerprint):
+        return instance.fingerprint
+    labels = instance.labels
     return hashlib.sha256("\0".join(f"{k}={v}" for k, v in sorted(labels.items())).encode()).hexdigest()[:16]

@@ -20,6 +20,7 @@ from identity_masker.alerts.config import Retry
 from identity_masker.alerts.message import Message
 from identity_masker.alerts.outbox import Outbox
 from identity_masker.alerts.queue import Item, Queue
+from identity_masker.alerts.scrub import scrubbed
 from identity_masker.telemetry import logs
 
 LEASE_SECONDS = 180.0
@@ -94,21 +95,21 @@ class Deliverer:
                 log_channel.write(item.alert, refused_by=name, reason=str(error))
             return self._queues[name].refused(items, str(error))
         except Exception as error:  # whatever a channel does, the others and the outbox go on
-            failed[name] = str(error) if isinstance(error, ChannelDownError) else f"{type(error).__name__}: {error}"
-            self._put_off(name, items, error)
+            failed[name] = scrubbed(str(error) if isinstance(error, ChannelDownError) else repr(error))[:500]
+            self._put_off(name, items, error, failed[name])
             return False
         sent[name] += len(items)
         return self._queues[name].sent(items, reference, self._clock())
 
-    def _put_off(self, name: str, items: Sequence[Item], error: Exception) -> None:
+    def _put_off(self, name: str, items: Sequence[Item], error: Exception, reason: str) -> None:
         asked = error.retry_after if isinstance(error, ChannelDownError) else None
         failures = self._queues[name].failures() + 1
         wait = delay(self._retry, failures, asked)
         log.warning(
             "alert_not_sent", channel=name, alerts=len(items), failures=failures, again_in_seconds=round(wait, 1),
-            error_kind=type(error).__name__, reason=str(error)[:300],
+            reason=reason,
         )  # fmt: skip
-        self._queues[name].failed(items, str(error)[:500], self._clock() + wait)
+        self._queues[name].failed(items, reason, self._clock() + wait)
 
 
 def _message(channel: str, items: Sequence[Item]) -> Message:

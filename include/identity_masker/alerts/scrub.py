@@ -51,6 +51,14 @@ def scrubbed_facts(facts: dict[str, object]) -> dict[str, object]:
     return {name: _value(name, value) for name, value in masked.items()}
 
 
+def scheme(url: str) -> str:
+    """The scheme of a URL; empty for what is none."""
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
+
+
 def scrubbed_url(url: str) -> str:
     """`url` without user, password and secret parameters."""
     parts = urlsplit(url)

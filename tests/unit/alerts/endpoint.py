@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
@@ -22,7 +22,7 @@ class Got(NamedTuple):
 
 
 class Endpoint:
-    """`answers` is used up first, then `always`; an answer is status, headers and body."""
+    """`answers` is used up first, then `always`: status, headers and body. While `gate` is closed it answers nobody."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -31,6 +31,8 @@ class Endpoint:
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.always: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
         self.lock = threading.Lock()
+        self.gate = threading.Event()
+        self.gate.set()
 
     def documents(self) -> list[dict[str, Any]]:
         """The JSON bodies that were accepted."""
@@ -39,6 +41,8 @@ class Endpoint:
     def answer(self, got: Got) -> tuple[int, dict[str, str], bytes]:
         with self.lock:
             self.requests.append(got)
+        self.gate.wait(30)
+        with self.lock:
             found = self.answers.pop(0) if self.answers else self.always
             if found[0] < 300:
                 self.accepted.append(got)
@@ -87,12 +91,13 @@ def _serving(kind: type[Kind], port: int) -> Iterator[Kind]:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, answered, content = made.answer(Got(self.path, headers, body))
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", **answered}.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # the sender was killed
+                self.send_response(status)
+                for name, value in {"content-type": "application/json", **answered}.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Nothing on stderr."""

@@ -18,6 +18,9 @@ MAX_HEADER, MAX_SECTION, MAX_FIELD, MAX_FIELDS, MAX_BLOCKS, MAX_PLAIN = 150, 300
 SIGNS = {"RESOLVED": "🟢", "CRITICAL": "🔴", "WARNING": "🟠", "INFO": "🔵"}
 
 REFUSALS = frozenset({"msg_too_long", "invalid_blocks", "invalid_blocks_format", "no_text", "msg_blocks_too_long"})
+SILENCE = (SlackClientError, OSError, HTTPException, ValueError, AttributeError, KeyError, TypeError)
+"""What slack_sdk raises for no answer, and for one that is not Slack's."""
+
 GONE_THREADS = frozenset({"thread_not_found", "cannot_reply_to_message", "message_not_found"})
 
 
@@ -36,13 +39,13 @@ class SlackChannel:
         try:
             return self._post(message, message.thread)
         except SlackApiError as error:
-            if message.thread is None or error.response.get("error") not in GONE_THREADS:
+            if message.thread is None or _reason(error) not in GONE_THREADS:
                 raise _failure(error) from error
-        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+        except SILENCE as error:
             raise _silent(error) from error
         try:
             return self._post(message, None)  # somebody deleted the thread's first message
-        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+        except SILENCE as error:
             raise _failure(error) if isinstance(error, SlackApiError) else _silent(error) from error
 
     def _post(self, message: Message, thread: str | None) -> str | None:
@@ -56,7 +59,8 @@ class SlackChannel:
             unfurl_links=False,
             unfurl_media=False,
         )
-        return answer.get("ts")
+        stamp = answer.get("ts")
+        return str(stamp) if stamp else None
 
 
 def blocks(message: Message) -> list[dict[str, Any]]:
@@ -113,8 +117,14 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _reason(error: SlackApiError) -> str:
+    """Slack's word for the error; a proxy in between may answer anything."""
+    data = error.response.data
+    return str(data.get("error") or "no reason") if isinstance(data, dict) else "an answer that is not Slack's"
+
+
 def _failure(error: SlackApiError) -> Exception:
-    reason, status = error.response.get("error") or "no reason", error.response.status_code
+    reason, status = _reason(error), error.response.status_code
     if reason in REFUSALS:
         return MessageRefusedError("Slack refuses the message", got=reason)
     asked = {name.lower(): value for name, value in (error.response.headers or {}).items()}.get("retry-after")
