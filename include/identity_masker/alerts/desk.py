@@ -18,6 +18,7 @@ from identity_masker.alerts.delivery import LEASE_SECONDS, Delivered, Deliverer
 from identity_masker.alerts.incidents import Incident, Meaning
 from identity_masker.alerts.outbox import Outbox, Posting, Written
 from identity_masker.alerts.quiet import held_until
+from identity_masker.alerts.retention import forget
 from identity_masker.settings import Settings
 
 DIGEST = "digest"
@@ -80,7 +81,13 @@ class Desk:
         """Write an alert down, then send what is due. Raises as `take` does."""
         written = self.take(alert)
         channels = tuple(posting.channel for posting in written.postings)
-        return Notified(meaning=written.meaning, channels=channels, delivered=self.deliver())
+        # What is sent to nobody changes nothing about what is due.
+        delivered = self.deliver() if channels else Delivered()
+        return Notified(meaning=written.meaning, channels=channels, delivered=delivered)
+
+    def forget(self) -> None:
+        """Remove what is too old to matter. Raises `TemporaryError` when the database does not answer."""
+        forget(self.outbox, self._clock())
 
     def _route(self, alert: Alert) -> Route:
         return self.config.route(alert.area, alert.severity)

@@ -17,6 +17,8 @@ from identity_masker.serving import schema
 
 WAITING, SENT, REFUSED, GIVEN_UP = "waiting", "sent", "refused", "given_up"
 KNOWN = "known"
+ANONYMOUS = "~"
+"""Begins the stored event of an alert that has none."""
 
 _CLAIM_INCIDENT = text(
     "INSERT INTO alert_incidents (key, episode, state, severity, area, title, opened_at, last_at, told_at, occurrences)"
@@ -74,27 +76,36 @@ class Outbox:
 
         Raises `TemporaryError` when the database does not answer.
         """
+        # Both come often, after each good run and each step of a rollout: not worth a write.
         if alert.state == "resolved" and not self._fires(alert.incident):
-            return Written("nothing_to_end", (), ())  # after each good run: not worth a write
+            return Written("nothing_to_end", (), ())
+        if alert.event and self._known(alert):
+            return Written(KNOWN, (), ())
         with self.transaction() as connection:
             # A write before the read: on SQLite it takes the lock that a later write would be refused.
             connection.execute(_CLAIM_INCIDENT, {"key": alert.incident})
             before = _incident(connection, alert.incident)
-            number = _add(connection, alert, now)
-            if number is None:
-                return Written(KNOWN, (), ())
+            if alert.event and _is_known(connection, alert):
+                return Written(KNOWN, (), ())  # the incident's row is locked: nobody writes it from here on
             after, meaning = turned(before, alert, now, repeat_seconds)
             if after is None or meaning == "nothing_to_end":
                 return Written(meaning, (), ())
             _store(connection, after)
+            if meaning not in NEWS:
+                return Written(meaning, (), ())
+            number = _add(connection, alert, now)
             heard = _heard(connection, after) if meaning == "ended" else ()
-            postings = tuple(plan(after, meaning, heard)) if meaning in NEWS else ()
+            postings = tuple(plan(after, meaning, heard))
             ids = tuple(_post(connection, number, after, posting, now) for posting in postings)
         return Written(meaning, postings, ids)
 
     def incident(self, key: str) -> Incident | None:
         with self.transaction() as connection:
             return _incident(connection, key, lock=False)
+
+    def _known(self, alert: Alert) -> bool:
+        with self.transaction() as connection:
+            return _is_known(connection, alert)
 
     def _fires(self, key: str) -> bool:
         with self.transaction() as connection:
@@ -108,12 +119,14 @@ def _incident(connection: Connection, key: str, *, lock: bool = True) -> Inciden
     return Incident.model_validate(dict(row._mapping)) if row is not None and row.episode else None
 
 
-def _add(connection: Connection, alert: Alert, now: float) -> int | None:
-    """The alert's number; None when the same event of the incident is there already."""
-    event = alert.event or uuid.uuid4().hex
-    same = select(alerts.c.id).where(alerts.c.incident == alert.incident, alerts.c.event == event)
-    if connection.execute(same).first() is not None:
-        return None  # the incident's row is locked: nobody writes it in between
+def _is_known(connection: Connection, alert: Alert) -> bool:
+    same = select(alerts.c.id).where(alerts.c.incident == alert.incident, alerts.c.event == alert.event)
+    return connection.execute(same).first() is not None
+
+
+def _add(connection: Connection, alert: Alert, now: float) -> int:
+    """The alert's number."""
+    event = alert.event or f"{ANONYMOUS}{uuid.uuid4().hex}"
     row = {"incident": alert.incident, "event": event, "document": alert.model_dump(mode="json"), "at": now}
     return int(connection.execute(insert(alerts).returning(alerts.c.id), row).scalar_one())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
@@ -29,6 +30,7 @@ from identity_masker.telemetry.metrics import HttpMetrics
 POLL_SECONDS = 1.0
 """How soon an alert that another process wrote down is seen."""
 
+FORGET_SECONDS = 3600.0
 MAX_BYTES = 4 * 2**20
 BODY_SECONDS = 15.0
 DESCRIPTION = "Takes alerts in and sends them by Slack, e-mail and webhook."
@@ -55,6 +57,7 @@ class AlertService:
         self._measures = ServiceMeasures(self.metrics.registry, desk.channels)
         self._news = asyncio.Event()
         self._draining = False
+        self._forget_at = 0.0
         self._loop: asyncio.Task[None] | None = None
         self._database_error: TemporaryError | None = None
         self.app: ASGIApp = Edge(_routes(self), metrics=self.metrics, closing=lambda: self._draining)
@@ -131,6 +134,7 @@ class AlertService:
             try:
                 self._measures.delivered(await asyncio.to_thread(self._desk.deliver))
                 await asyncio.to_thread(self._measures.look, self._desk.outbox)
+                await self._forget_now_and_then()
                 self._database_error = None
             except TemporaryError as error:
                 if self._database_error is None:
@@ -141,6 +145,11 @@ class AlertService:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), self._poll_seconds)
             self._news.clear()
+
+    async def _forget_now_and_then(self) -> None:
+        if time.monotonic() >= self._forget_at:
+            self._forget_at = time.monotonic() + FORGET_SECONDS
+            await asyncio.to_thread(self._desk.forget)
 
 
 def _routes(service: AlertService) -> FastAPI:

@@ -60,6 +60,7 @@ def deliver(as_json: bool) -> None:
     from identity_masker.alerts.desk import Desk
 
     with Desk.of(settings()) as desk:
+        desk.forget()
         step.finish(desk.deliver(), as_json=as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,9 +86,8 @@ def start(reference: str, policy: str, key: str, as_json: bool) -> None:
 
     name, found = _policy(policy)
     options = starting.StartOptions(reference=reference, policy_name=name, policy=found, key=key, author=_author())
-    with _control() as control:
+    with _control() as control, _telling(control):
         rollout = starting.start(options, ModelRegistry(), control, utc_now())
-        _tell_newest(control)
     step.finish(progress(rollout), as_json=as_json)
 
 
@@ -105,9 +104,8 @@ def advance(seconds: float, until_stage: int | None, as_json: bool) -> None:
 
     May be killed and repeated at any point. With --for 86400 it drives a whole rollout.
     """
-    with _control() as control:
-        _tell_newest(control)  # of what a driver recorded that was killed before it could tell
-        result = _driver(control).drive(seconds, until_stage)
+    with _control() as control, _telling(control) as told:
+        result = _driver(control, told).drive(seconds, until_stage)
     step.finish(result, as_json=as_json)
 
 
@@ -160,9 +158,9 @@ def rollback(reference: str, timeout: float, as_json: bool) -> None:
     from identity_masker.release.registry_names import ReleaseRegistry
     from identity_masker.release.rollback import roll_back
 
-    with _control() as control:
-        result = roll_back(reference, _driver(control), ReleaseRegistry(), control, author=_author(), timeout=timeout)
-        _tell_newest(control)
+    with _control() as control, _telling(control) as told:
+        driver = _driver(control, told)
+        result = roll_back(reference, driver, ReleaseRegistry(), control, author=_author(), timeout=timeout)
     step.finish(result, as_json=as_json)
 
 
@@ -184,7 +182,7 @@ def _control() -> Iterator[Control]:
         yield control
 
 
-def _driver(control: Control) -> Driver:
+def _driver(control: Control, told: Callable[[Rollout], None] = lambda _rollout: None) -> Driver:
     from identity_masker.release.driver import Driver
     from identity_masker.release.gateway_metrics import HttpGateway
     from identity_masker.release.registry_names import ReleaseRegistry
@@ -192,24 +190,33 @@ def _driver(control: Control) -> Driver:
 
     config = settings()
     return Driver(
-        control, LocalTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store, told=_tell
+        control, LocalTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store, told=told
     )
 
 
-def _tell(rollout: Rollout) -> None:
-    """Alert on each transition of the rollout so far: the outbox knows which were told."""
+@contextmanager
+def _telling(control: Control) -> Iterator[Callable[[Rollout], None]]:
+    """Alert on each transition of a rollout so far: the outbox knows which were told.
+
+    Also before the work, on what a driver recorded that was killed before it could tell, and after it.
+    """
     from identity_masker.alerts import rollouts
-    from identity_masker.alerts.notify import notify_all
-
-    notify_all(rollouts.alerts(rollout))
-
-
-def _tell_newest(control: Control) -> None:
+    from identity_masker.alerts.courier import Courier
     from identity_masker.release.rollout_log import RolloutLog
 
-    newest = RolloutLog(control).newest()
-    if newest is not None:
-        _tell(newest.rollout)
+    with Courier(settings()) as courier:
+
+        def tell(rollout: Rollout) -> None:
+            courier.tell(rollouts.alerts(rollout))
+
+        def tell_newest() -> None:
+            newest = RolloutLog(control).newest()
+            if newest is not None:
+                tell(newest.rollout)
+
+        tell_newest()
+        yield tell
+        tell_newest()
 
 
 def _policy(reference: str) -> tuple[str, Policy]:
