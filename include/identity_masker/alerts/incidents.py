@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from identity_masker.alerts.alert import Alert, Area, Severity, State, rank
+from identity_masker.alerts.alert import Alert, Area, Fact, Severity, State, rank
 
 THREAD_SECONDS = 7 * 86_400.0
 """Notices further apart than this are not one thread: nobody looks for today's message under last month's."""
@@ -62,6 +62,23 @@ def turned(before: Incident | None, alert: Alert, now: float, repeat_seconds: fl
         }
     )
     return Turn(after, meaning)
+
+
+def told(alert: Alert, after: Incident, meaning: Meaning) -> Alert:
+    """`alert` as people get it: a repeat says how often it was seen, an end how long it took."""
+    more: dict[str, Fact] = {}
+    if meaning in ("again", "escalated"):
+        more["seen"] = f"{after.occurrences} times"
+    if meaning == "ended":
+        more["lasted"] = _span(after.last_at - after.opened_at)
+    return alert.model_copy(update={"facts": {**alert.facts, **more}}) if more else alert
+
+
+def _span(seconds: float) -> str:
+    minutes = round(seconds / 60.0)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"
 
 
 def _ended(before: Incident | None, alert: Alert, now: float) -> Turn:

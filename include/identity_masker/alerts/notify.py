@@ -22,10 +22,16 @@ def notify_all(alerts: Iterable[Alert]) -> list[Notified]:
     """As `notify`, each alert in turn."""
     given = list(alerts)
     try:
-        with Desk.of(settings()) as desk:
-            return [_told(desk, alert) for alert in given]
+        config = settings()
+        with Desk.of(config) as desk:
+            return [_told(desk, _of_run(alert, config.correlation_id)) for alert in given]
     except Exception as error:  # who reports trouble must not get more of it
         return [_logged(alert, error) for alert in given]
+
+
+def _of_run(alert: Alert, run: str) -> Alert:
+    """`alert` with the DAG run that this process works for, where it names none itself."""
+    return alert if alert.correlation_id or not run else alert.model_copy(update={"correlation_id": run})
 
 
 def _told(desk: Desk, alert: Alert) -> Notified:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from identity_masker.alerts.alert import Alert
-from identity_masker.alerts.incidents import NEWS, Incident, Meaning, turned
+from identity_masker.alerts.incidents import NEWS, Incident, Meaning, told, turned
 from identity_masker.alerts.tables import alerts, deliveries, incidents
 from identity_masker.serving import schema
 
@@ -93,7 +93,7 @@ class Outbox:
             _store(connection, after)
             if meaning not in NEWS:
                 return Written(meaning, (), ())
-            number = _add(connection, alert, now)
+            number = _add(connection, told(alert, after, meaning), now)
             heard = _heard(connection, after) if meaning == "ended" else ()
             postings = tuple(plan(after, meaning, heard))
             ids = tuple(_post(connection, number, after, posting, now) for posting in postings)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.unit.alerts.desks import alert
 
 from identity_masker.alerts.alert import rank
-from identity_masker.alerts.incidents import NEWS, THREAD_SECONDS, Incident, turned
+from identity_masker.alerts.incidents import NEWS, THREAD_SECONDS, Incident, told, turned
 
 REPEAT = 3600.0
 ALERTS = st.tuples(
@@ -53,6 +53,19 @@ def test_notices_far_apart_are_two_threads() -> None:
     later = turned(first, alert(state="notice"), THREAD_SECONDS + 1.0, REPEAT).incident
     assert later is not None
     assert later.episode == 2
+
+
+def test_a_repeat_says_how_often_and_an_end_how_long() -> None:
+    incident, seen = None, []
+    for hours in (0, 0.5, 1, 2.1):
+        incident, meaning = turned(incident, alert(), hours * 3600.0, REPEAT)
+        assert incident is not None
+        seen.append(told(alert(facts={"n": 1}), incident, meaning).facts)
+    assert seen == [{"n": 1}, {"n": 1}, {"n": 1, "seen": "3 times"}, {"n": 1, "seen": "4 times"}]
+    for hours, said in ((0.02, "1 min"), (2.1, "2 h 6 min"), (60, "2.5 days")):
+        over, meaning = turned(incident, alert(state="resolved"), hours * 3600.0, REPEAT)
+        assert over is not None
+        assert told(alert(), over, meaning).facts == {"lasted": said}
 
 
 @given(st.lists(ALERTS, max_size=30))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.alerts.desks import alert
+from tests.unit.alerts.endpoint import endpoint
 
 from identity_masker.alerts.notify import notify
 from identity_masker.settings import settings
@@ -22,6 +23,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Mo
 def test_an_alert_is_written_down_and_said_in_the_log() -> None:
     assert notify(alert()).channels == ("log",)
     assert notify(alert()).meaning == "repeat"
+
+
+def test_a_step_of_a_dag_run_names_it(place: pytest.MonkeyPatch) -> None:
+    place.setenv("MASKER_CORRELATION_ID", "manual__1")
+    settings.cache_clear()
+    with endpoint() as receiver:
+        place.setenv("MASKER_WEBHOOK_URL", receiver.url)
+        place.setenv("MASKER_WEBHOOK_SECRET", "a-secret-of-the-tests")
+        settings.cache_clear()
+        notify(alert(severity="critical"))
+        notify(alert("other", severity="critical", correlation_id="its own"))
+        assert [body["alerts"][0]["correlation_id"] for body in receiver.documents()] == ["manual__1", "its own"]
 
 
 @pytest.mark.parametrize(
