@@ -22,7 +22,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from masker_airflow import DEFAULT_ARGS, LIGHT, STEPS_POOL, TAGS
+from masker_airflow import DEFAULT_ARGS, LIGHT, STEPS_POOL, TAGS, watched
 from masker_step import MaskerStep
 from masker_verdict import announced
 
@@ -52,6 +52,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "experiments"],
     doc_md=__doc__,
+    **watched(timedelta(hours=3)),
 ) as dag:
     due = MaskerStep(
         task_id="due",

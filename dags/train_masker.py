@@ -19,7 +19,17 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, Variable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from masker_airflow import DEFAULT_ARGS, FACE_DATASET, GPU_POOL, LIGHT, MASKER_CANDIDATE, STEPS_POOL, TAGS, last_event
+from masker_airflow import (
+    DEFAULT_ARGS,
+    FACE_DATASET,
+    GPU_POOL,
+    LIGHT,
+    MASKER_CANDIDATE,
+    STEPS_POOL,
+    TAGS,
+    last_event,
+    watched,
+)
 from masker_step import MaskerStep
 
 PARAMS = {
@@ -47,6 +57,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "model"],
     doc_md=__doc__,
+    **watched(timedelta(hours=24)),
 ) as dag:
 
     @task(multiple_outputs=True, **LIGHT)

@@ -61,6 +61,20 @@ class Settings(BaseSettings):
     gateway_url: str = Field(default="", description="Where releases read metrics; default http://HOST:GATEWAY_PORT.")
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
 
+    alerts_port: int = Field(default=8020, ge=1, le=65535)
+    alerts_token: SecretStr | None = Field(default=None, min_length=8, description="What Alertmanager has to present.")
+    slack_token: SecretStr | None = Field(default=None, min_length=1, description="Bot token with chat:write.")
+    slack_url: str = Field(default="https://slack.com/api/", description="Slack's API.")
+    smtp_host: str = Field(default="", description="Mail server of the alerts; empty for none.")
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_from: str = Field(default="", description="Sender of alerts.")
+    smtp_to: str = Field(default="", description="Recipients, separated by commas.")
+    webhook_url: SecretStr | None = Field(default=None, min_length=1, description="Endpoint that gets alerts as JSON.")
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16, description="Key of its HMAC-SHA256.")
+
     mask_key: SecretStr = Field(
         default=SecretStr("development-only"),
         min_length=8,

@@ -73,7 +73,10 @@ class Driver:
         registry: Registry,
         store: str,
         now: Callable[[], datetime] = utc_now,
+        told: Callable[[Rollout], None] = lambda _rollout: None,
     ) -> None:
+        """`told` gets the rollout after each step that was recorded."""
+        self._told = told
         self._control, self._target, self._gateway, self._registry = control, target, gateway, registry
         self._store, self._now = store, now
         self._log = RolloutLog(control)
@@ -99,6 +102,8 @@ class Driver:
             except ConflictError:
                 continue  # another driver, or another writer of the routing table, was faster: look again
             _tell(entry.rollout, after)
+            if after != entry.rollout:
+                self._told(after)
             return progress(after)
         raise TemporaryError("others keep changing the rollout or the routing table", got=f"{ATTEMPTS} attempts")
 
