@@ -9,7 +9,8 @@ from identity_masker.errors import BadInputError
 from identity_masker.serving.cluster import pods
 from identity_masker.settings import Settings
 
-HERE = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 - addresses that mean the pod itself to a pod
+HERE = {"localhost", "127.0.0.1", "::1"}
+"""To a pod, these mean the pod itself."""
 
 
 @dataclass(frozen=True)

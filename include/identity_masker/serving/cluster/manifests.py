@@ -12,6 +12,12 @@ from identity_masker.serving.cluster.pods import Autoscaling, Mount, Pods
 from identity_masker.serving.control import Deployment
 
 SERVER = "server"
+ANY = "0.0.0.0"  # noqa: S104 # nosec B104
+"""A pod has one address, and the gateway comes to it."""
+
+TMP = "/tmp"  # noqa: S108 # nosec B108
+"""An emptyDir of the pod's own."""
+
 SPARE_SECONDS = 5
 """Time between the last request and SIGKILL."""
 
@@ -19,7 +25,7 @@ Document = dict[str, Any]
 
 
 def deployment(blueprint: Blueprint, wanted: Deployment) -> Document:
-    """Without `replicas`: those are written by `scaled`, or the autoscaler's numbers would be undone."""
+    """Without `replicas`: those are written apart, or the autoscaler's numbers would be undone."""
     pods = blueprint.pods
     labels = names.labels(pods.instance, wanted.version)
     shown = {"app.kubernetes.io/version": names.value(wanted.semver)}
@@ -39,16 +45,11 @@ def deployment(blueprint: Blueprint, wanted: Deployment) -> Document:
     }
 
 
-def digest(blueprint: Blueprint, wanted: Deployment) -> str:
-    """Another text whenever an object of `wanted` would be another."""
-    parts = [deployment(blueprint, wanted), service(blueprint, wanted), autoscaler(blueprint, wanted, "")]
+def digest(blueprint: Blueprint, version: Deployment) -> str:
+    """Another text whenever an object of the version would be another, but for its replicas."""
+    one = version.model_copy(update={"replicas": 1})
+    parts = [deployment(blueprint, one), service(blueprint, one), autoscaler(blueprint, one, "")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def scaled(wanted: Deployment, applied: str) -> Document:
-    """The patch that gives the Deployment its replicas and remembers that it did."""
-    annotations = {names.WANTED: str(wanted.replicas), names.APPLIED: applied}
-    return {"metadata": {"annotations": annotations}, "spec": {"replicas": wanted.replicas}}
 
 
 def service(blueprint: Blueprint, wanted: Deployment) -> Document:
@@ -165,14 +166,14 @@ def _container(blueprint: Blueprint, version: str) -> Document:
         "startupProbe": _probe("live", period=2, failures=max(1, pods.start_seconds // 2), timeout=5),
         "livenessProbe": _probe("live", period=10, failures=3, timeout=5),
         "readinessProbe": _probe("ready", period=1, failures=3, timeout=3),
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}, *map(_mount, pods.mounts)],  # noqa: S108 - an emptyDir
+        "volumeMounts": [{"name": "scratch", "mountPath": TMP}, *map(_mount, pods.mounts)],
     }
 
 
 def _arguments(pods: Pods, version: str) -> list[str]:
     options = {
         "--version": version,
-        "--host": "0.0.0.0",  # noqa: S104 - a pod has one address, and the gateway comes to it
+        "--host": ANY,
         "--port": pods.port,
         "--batch": pods.batch,
         "--capacity": pods.capacity,

@@ -13,6 +13,7 @@ VERSION = "identity-masker/version"
 
 WANTED = "identity-masker/wanted"
 APPLIED = "identity-masker/applied"
+APPLIED_AT = "identity-masker/applied-at"
 COMPONENT = "model-server"
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LONGEST_SLUG = 24

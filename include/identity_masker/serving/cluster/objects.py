@@ -16,6 +16,9 @@ APPS = "apps/v1"
 RESYNC_SECONDS = 60.0
 """What somebody changed by hand in an object of ours is undone after so long."""
 
+RULE_SECONDS = 600.0
+"""A fleet that disagrees with one that was started later waits so long before it has its way."""
+
 log = logs.logger(__name__)
 Document = dict[str, Any]
 
@@ -28,6 +31,7 @@ class Objects:
 
     def __init__(self, blueprint: Blueprint, cluster: Cluster, control: Control) -> None:
         self._blueprint, self._cluster, self._control = blueprint, cluster, control
+        self._started = time.time()
         self._synced: dict[str, float] = {}
         self._strangers: set[str] = set()
 
@@ -51,25 +55,42 @@ class Objects:
 
     def _make(self, wanted: Deployment, found: Document | None) -> None:
         digest = manifests.digest(self._blueprint, wanted)
-        if found is not None and self._is_settled(wanted, found, digest):
+        ruled = found is not None and self._ruled_by_another(found, digest)
+        if found is not None and self._is_settled(wanted, found, digest, ruled):
             return
-        made = self._cluster.apply(manifests.deployment(self._blueprint, wanted))
-        if _replicas_differ(self._blueprint, wanted, made) or _annotation(made, names.APPLIED) != digest:
-            self._scale(wanted, made, digest)
+        if found is None or not ruled:
+            found = self._cluster.apply(manifests.deployment(self._blueprint, wanted))
+        self._note(wanted, found, "" if ruled else digest)
         for part in self._parts(wanted):
-            self._cluster.apply(_owned(part, made))
+            self._cluster.apply(_owned(part, found))
         self._synced[wanted.version] = time.monotonic()
 
-    def _scale(self, wanted: Deployment, made: Document, digest: str) -> None:
-        change = manifests.scaled(wanted, digest)
-        if not _replicas_differ(self._blueprint, wanted, made):
-            del change["spec"]  # the autoscaler's number stays
-        self._cluster.patch("Deployment", APPS, made["metadata"]["name"], change)
-        log.info("objects_applied", version=wanted.version, replicas=wanted.replicas, digest=digest)
+    def _note(self, wanted: Deployment, made: Document, digest: str) -> None:
+        """Write what server-side apply leaves out: replicas, and the blueprint that the Deployment was made by."""
+        change: Document = {"metadata": {"annotations": {}}}
+        annotations = change["metadata"]["annotations"]
+        if digest and _annotation(made, names.APPLIED) != digest:
+            annotations |= {names.APPLIED: digest, names.APPLIED_AT: f"{time.time():.3f}"}
+        if _replicas_differ(self._blueprint, wanted, made):
+            annotations[names.WANTED] = str(wanted.replicas)
+            change["spec"] = {"replicas": wanted.replicas}
+        if annotations:
+            self._cluster.patch("Deployment", APPS, made["metadata"]["name"], change)
+            log.info("objects_applied", version=wanted.version, replicas=wanted.replicas, digest=digest)
 
-    def _is_settled(self, wanted: Deployment, found: Document, digest: str) -> bool:
+    def _ruled_by_another(self, found: Document, digest: str) -> bool:
+        """Whether a fleet with another configuration made this after the start of this one.
+
+        Both run for a while when one replaces the other.
+        """
+        if _annotation(found, names.APPLIED) in ("", digest):
+            return False
+        applied_at = float(_annotation(found, names.APPLIED_AT) or 0.0)
+        return self._started < applied_at and time.time() - applied_at < RULE_SECONDS
+
+    def _is_settled(self, wanted: Deployment, found: Document, digest: str, ruled: bool) -> bool:
         fresh = time.monotonic() - self._synced.get(wanted.version, float("-inf")) < RESYNC_SECONDS
-        same = _annotation(found, names.APPLIED) == digest
+        same = ruled or _annotation(found, names.APPLIED) == digest
         return fresh and same and not _replicas_differ(self._blueprint, wanted, found)
 
     def _parts(self, wanted: Deployment) -> list[Document]:
