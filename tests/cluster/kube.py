@@ -45,7 +45,10 @@ class Namespace:
 
     def config_map(self, name: str, files: dict[str, Any]) -> None:
         """A ConfigMap of YAML files by name."""
-        content = {file: yaml.safe_dump(document) for file, document in files.items()}
+        self.text_map(name, {file: yaml.safe_dump(document) for file, document in files.items()})
+
+    def text_map(self, name: str, content: dict[str, str]) -> None:
+        """A ConfigMap of texts by file name."""
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": content}
         self.kubectl("apply", "-f", "-", document=manifest)
 

@@ -57,6 +57,15 @@ class Place:
         pods = Pods.model_validate(SMALL | changes)
         return Blueprint(pods, pods.image, {"MASKER_MLFLOW_URI": self.mlflow})
 
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """Afterwards nothing of what the block made is left."""
+        try:
+            yield
+        finally:
+            self.namespace.kubectl("delete", "deployments", "--all", "--wait")
+            self.namespace.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
+
     def cluster(self) -> Cluster:
         """As the fleet's service account. Clients read KUBECONFIG once, when they are made."""
         before = config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION

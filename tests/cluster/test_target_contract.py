@@ -39,5 +39,5 @@ class TestKubernetes(TargetContract):
     @pytest.fixture
     def world(self, where: Place, tmp_path: Path) -> Iterator[ClusterWorld]:
         url = f"sqlite:///{tmp_path}/control.db"
-        with Control(url) as control, fleet_thread(where, url, where.blueprint()):
+        with where.emptied(), Control(url) as control, fleet_thread(where, url, where.blueprint()):
             yield ClusterWorld(where, control, url)
