@@ -67,13 +67,8 @@ class Place:
             self.namespace.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
 
     def cluster(self) -> Cluster:
-        """As the fleet's service account. Clients read KUBECONFIG once, when they are made."""
-        before = config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION
-        config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION = str(self.kubeconfig)
-        try:
-            return Cluster(self.namespace.name)
-        finally:
-            config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION = before
+        """As the fleet's service account."""
+        return Cluster(self.namespace.name, str(self.kubeconfig))
 
 
 @contextmanager

@@ -35,23 +35,15 @@ Document = dict[str, Any]
 class Cluster:
     """One namespace. Safe to use from several threads."""
 
-    def __init__(self, namespace: str) -> None:
-        """From KUBECONFIG or ~/.kube/config, in a pod from its service account.
+    def __init__(self, namespace: str, kubeconfig: str | None = None) -> None:
+        """From `kubeconfig`, default KUBECONFIG or ~/.kube/config; where there is none, as the pod's service account.
 
         Raises `BadInputError` when there is neither.
         """
         self.namespace = namespace
         settings = client.Configuration()
         settings.retries = 0  # the fleet tries again by itself
-        try:
-            config.load_config(client_configuration=settings)
-        except (ConfigException, OSError) as error:
-            raise BadInputError(
-                "there is no cluster to talk to",
-                got=str(error),
-                allowed="KUBECONFIG, ~/.kube/config, or a pod with a service account",
-                fix="set KUBECONFIG, or MASKER_TARGET=local",
-            ) from error
+        _identify(settings, kubeconfig)
         self._api = client.ApiClient(settings)
 
     def close(self) -> None:
@@ -137,6 +129,21 @@ class Cluster:
             ) from error
         document: Document = json.loads(answer.data)
         return document
+
+
+def _identify(settings: client.Configuration, kubeconfig: str | None) -> None:
+    try:
+        config.load_kube_config(config_file=kubeconfig, client_configuration=settings)
+    except (ConfigException, OSError) as outside:
+        try:
+            config.load_incluster_config(client_configuration=settings)
+        except ConfigException as inside:
+            raise BadInputError(
+                "there is no cluster to talk to",
+                got=f"{outside}; {inside}",
+                allowed="KUBECONFIG, ~/.kube/config, or a pod with a service account",
+                fix="set KUBECONFIG, or MASKER_TARGET=local",
+            ) from inside
 
 
 def _refused(error: ApiException, what: str) -> BadInputError | TemporaryError:

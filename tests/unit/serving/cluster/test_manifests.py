@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.kubernetes_schema import faults
 
 from identity_masker.serving.cluster import manifests, names
 from identity_masker.serving.cluster.blueprint import Blueprint
@@ -99,3 +100,13 @@ def test_secrets_become_variables_and_mounts_become_read_only_files() -> None:
         {"name": "n", "secret": {"secretName": "s"}},
     ]
     assert {"name": "m", "mountPath": "/m", "readOnly": True} in container(made)["volumeMounts"]
+
+
+def test_the_newest_api_versions_know_every_field() -> None:
+    made = [
+        manifests.deployment(blueprint(tolerations=[{"key": "gpu", "operator": "Exists"}]), WANTED),
+        manifests.service(blueprint(), WANTED),
+        manifests.disruption_budget(blueprint(), WANTED, "policy/v1"),
+        manifests.autoscaler(blueprint(autoscaling={"max_factor": 3}), WANTED, "autoscaling/v2"),
+    ]
+    assert [fault for document in made if document for fault in faults(document)] == []
