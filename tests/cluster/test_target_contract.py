@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.serving_stage import TAMPERED, Place, fleet_thread, kill, place
 from tests.integration.target_contract import TargetContract
 
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.control import Control, Endpoint
 
 
@@ -19,7 +19,7 @@ class ClusterWorld:
     patience = 400.0
 
     def __init__(self, where: Place, control: Control, url: str) -> None:
-        self.control, self.target = control, LocalTarget(control)
+        self.control, self.target = control, FleetTarget(control)
         self._place, self._url = where, url
 
     def kill_one(self, endpoint: Endpoint) -> None:

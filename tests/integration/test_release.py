@@ -28,7 +28,7 @@ from identity_masker.release.policy import Policy
 from identity_masker.release.progress import Progress
 from identity_masker.release.rollout_log import RolloutLog
 from identity_masker.release.rollout_replay import replay
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.control import Control
 from identity_masker.serving.deploy import DeployOptions, deploy
 from identity_masker.serving.gateway import Gateway, GatewayConfig
@@ -68,7 +68,7 @@ class Stage:
         self.url = f"sqlite:///{folder}/control.db"
         self.store = f"file://{folder}/store"
         self.control = stack.enter_context(Control(self.url))
-        self.target = LocalTarget(self.control)
+        self.target = FleetTarget(self.control)
         stack.enter_context(self.fleet(folder, model_dir))
         self.base = stack.enter_context(running(Gateway(GatewayConfig(), self.url).app))
         self.registry = NamedRegistry()

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.fleet_processes import fleet_thread, free_ports
 from tests.integration.target_contract import TargetContract
 
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.control import Control, Endpoint
 
 
@@ -23,7 +23,7 @@ class LocalWorld:
     patience = 60.0
 
     def __init__(self, control: Control) -> None:
-        self.control, self.target = control, LocalTarget(control)
+        self.control, self.target = control, FleetTarget(control)
 
     def kill_one(self, endpoint: Endpoint) -> None:
         os.kill(endpoint.pid, signal.SIGKILL)

@@ -184,10 +184,10 @@ def _driver(control: Control) -> Driver:
     from identity_masker.release.driver import Driver
     from identity_masker.release.gateway_metrics import HttpGateway
     from identity_masker.release.registry_names import ReleaseRegistry
-    from identity_masker.release.target import LocalTarget
+    from identity_masker.release.target import FleetTarget
 
     config = settings()
-    return Driver(control, LocalTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store)
+    return Driver(control, FleetTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store)
 
 
 def _policy(reference: str) -> tuple[str, Policy]:
