@@ -22,6 +22,7 @@ from tests.cluster.serving_stage import IMAGE, SMALL, Place, fleet_thread, place
 from identity_masker.errors import BadInputError
 from identity_masker.serving.board import STALE_SECONDS
 from identity_masker.serving.cluster.api import Cluster
+from identity_masker.serving.cluster.objects import RESYNC_SECONDS
 from identity_masker.serving.control import Control, Deployment, Endpoint
 
 KINDS = "deployments,services,poddisruptionbudgets,horizontalpodautoscalers"
@@ -87,6 +88,21 @@ def test_a_version_is_four_objects_that_know_their_owner_and_go_together(desk: D
         desk.want(0)
         desk.until(lambda found: found == [])
         wait_for("the garbage collection", lambda: desk.names() == [], within=120)
+
+
+def test_what_somebody_took_away_or_changed_comes_back(desk: Desk) -> None:
+    with fleet_thread(desk.place, desk.url, desk.place.blueprint()):
+        desk.want(1)
+        desk.ready(1)
+        selector = desk.get("service")["spec"]["selector"]
+        desk.place.namespace.kubectl("delete", "poddisruptionbudget", NAME)
+        wrong = '{"spec": {"selector": {"identity-masker/version": "9"}}}'
+        desk.place.namespace.kubectl("patch", "service", NAME, "-p", wrong)
+
+        def mended() -> bool:
+            return "poddisruptionbudget" in desk.names() and desk.get("service")["spec"]["selector"] == selector
+
+        wait_for("the next round", mended, within=3 * RESYNC_SECONDS)
 
 
 def test_more_pods_of_the_autoscaler_stay_and_fewer_than_wanted_do_not(desk: Desk) -> None:
