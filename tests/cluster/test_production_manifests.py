@@ -33,11 +33,6 @@ OWN_CONFIG = [
         "path": "/spec/template/spec/containers/0/volumeMounts/-",
         "value": {"name": "own", "mountPath": "/opt/own"},
     },
-    {
-        "op": "add",
-        "path": "/spec/template/spec/containers/0/env/-",
-        "value": {"name": "OMP_WAIT_POLICY", "value": "PASSIVE"},
-    },
 ]
 
 
@@ -57,9 +52,8 @@ def test_the_api_server_takes_the_base(empty: Namespace) -> None:
             taken.append(document["kind"])
     assert taken.count("Deployment") == 2
     assert {"ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "Role", "RoleBinding", "Service"} <= set(taken)
-    assert "identity-masker-serving" in drawn
-    images = [line.split()[-1] for line in drawn.splitlines() if "localhost/identity-masker-serving" in line]
-    assert len(set(images)) == 1, "the model servers run the image of the fleet"
+    images = {line.split()[-1].split("=")[-1] for line in drawn.splitlines() if "localhost/identity-masker" in line}
+    assert len(images) == 1, "the model servers run the image of the fleet"
 
 
 def drawn_for(where: Place, folder: Path) -> list[dict[str, Any]]:
@@ -78,7 +72,9 @@ def drawn_for(where: Place, folder: Path) -> list[dict[str, Any]]:
                 "literals": [
                     f"MASKER_MLFLOW_URI={where.mlflow}",
                     f"MASKER_SERVING_NAMESPACE={where.namespace.name}",
+                    f"MASKER_SERVING_IMAGE={IMAGE}",
                     "MASKER_CONFIG_DIR=/opt/own",
+                    "OMP_WAIT_POLICY=PASSIVE",
                 ],
             }
         ],

@@ -38,7 +38,7 @@ def deployment(blueprint: Blueprint, wanted: Deployment) -> Document:
             "revisionHistoryLimit": 2,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {
-                "metadata": {"labels": labels | shown, "annotations": {names.VERSION: wanted.version}},
+                "metadata": {"labels": labels | shown, "annotations": _scraped(pods) | {names.VERSION: wanted.version}},
                 "spec": _pod(blueprint, wanted.version, labels),
             },
         },
@@ -107,6 +107,11 @@ def _metadata(pods: Pods, wanted: Deployment) -> Document:
         | {"app.kubernetes.io/version": names.value(wanted.semver)},
         "annotations": {names.VERSION: wanted.version},
     }
+
+
+def _scraped(pods: Pods) -> dict[str, str]:
+    """What Prometheus' usual configuration for pods looks for; the path is its default."""
+    return {"prometheus.io/scrape": "true", "prometheus.io/port": str(pods.port)}
 
 
 def _pod(blueprint: Blueprint, version: str, labels: dict[str, str]) -> Document:
