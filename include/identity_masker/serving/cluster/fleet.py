@@ -23,6 +23,7 @@ from identity_masker.serving.replica import probe
 from identity_masker.serving.smoke import smoke
 from identity_masker.telemetry import logs
 
+HEARTBEAT_SECONDS = 2.0
 log = logs.logger(__name__)
 
 
@@ -118,10 +119,12 @@ class ClusterFleet:
         return [endpoint for endpoint in found if endpoint is not None]
 
     def _write(self, endpoints: list[Endpoint]) -> None:
-        known = {endpoint.slot for endpoint in self._control.endpoints() if endpoint.owner == self._owner}
+        """What is news, or was not said for a while: by this fleet or by another one of this name."""
+        known = {endpoint.slot: endpoint for endpoint in self._control.endpoints() if endpoint.owner == self._owner}
         for endpoint in endpoints:
-            self._control.record_endpoint(endpoint)
-        for slot in known - {endpoint.slot for endpoint in endpoints}:
+            if _is_news(endpoint, known.get(endpoint.slot)):
+                self._control.record_endpoint(endpoint)
+        for slot in known.keys() - {endpoint.slot for endpoint in endpoints}:
             self._control.forget_endpoint(self._owner, slot)
 
     async def _asked(self, endpoint: Endpoint) -> Endpoint:
@@ -157,6 +160,12 @@ class ClusterFleet:
         if trouble != self._troubles.get(what, ""):
             (log.error if trouble else log.info)("reconcile", what=what, ok=not trouble, detail=trouble)
         self._troubles[what] = trouble
+
+
+def _is_news(endpoint: Endpoint, known: Endpoint | None) -> bool:
+    if known is None or known.heartbeat < time.time() - HEARTBEAT_SECONDS:
+        return True
+    return known != endpoint.model_copy(update={"heartbeat": known.heartbeat})
 
 
 async def run(config: ClusterFleetConfig, blueprint: Blueprint, namespace: str, control_url: str) -> None:
