@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=8000, ge=1, le=65535)
     gateway_url: str = Field(default="", description="Where releases read metrics; default http://HOST:GATEWAY_PORT.")
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
+    target: Literal["local", "kubernetes"] = Field(
+        default="local", description="Model servers are processes here, or pods of the cluster of KUBECONFIG."
+    )
+    serving_namespace: str = Field(default="masker", description="Where the pods of the model servers run.")
+    serving_image: str = Field(default="", description="Image of the model servers; default that of serving.yaml.")
 
     alerts_port: int = Field(default=8020, ge=1, le=65535)
     alerts_token: SecretStr | None = Field(default=None, min_length=8, description="What Alertmanager has to present.")

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from identity_masker.release.policy import Policy
 from identity_masker.release.progress import Progress
 from identity_masker.release.rollout_log import RolloutLog
 from identity_masker.release.rollout_replay import replay
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.control import Control
 from identity_masker.serving.deploy import DeployOptions, deploy
 from identity_masker.serving.gateway import Gateway, GatewayConfig
@@ -62,21 +62,27 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Stage:
     """A fleet with version 1 as the champion, a gateway, and the tools of a release."""
 
+    ready_seconds = 60.0
+
     def __init__(self, folder: Path, model_dir: Path, stack: ExitStack) -> None:
         self.url = f"sqlite:///{folder}/control.db"
         self.store = f"file://{folder}/store"
         self.control = stack.enter_context(Control(self.url))
-        stack.enter_context(fleet_thread(self.url, folder / "fleet", free_ports(), (*SERVERS, str(model_dir))))
+        self.target = FleetTarget(self.control)
+        stack.enter_context(self.fleet(folder, model_dir))
         self.base = stack.enter_context(running(Gateway(GatewayConfig(), self.url).app))
         self.registry = NamedRegistry()
         self.registry.versions = {version: f"1.0.{version}" for version in "1234"}
         self.registry.rejected = set()
-        deploy(DeployOptions(reference="1", author="test", timeout=60), self.registry, self.control)
+        options = DeployOptions(reference="1", author="test", timeout=self.ready_seconds)
+        deploy(options, self.registry, self.control)
         eventually(f"{self.base}/health/ready")
 
+    def fleet(self, folder: Path, model_dir: Path) -> AbstractContextManager[None]:
+        return fleet_thread(self.url, folder / "fleet", free_ports(), (*SERVERS, str(model_dir)))
+
     def driver(self) -> Driver:
-        gateway = HttpGateway(self.base)
-        return Driver(self.control, LocalTarget(self.control), gateway, self.registry, self.store)
+        return Driver(self.control, self.target, HttpGateway(self.base), self.registry, self.store)
 
     def start(self, version: str, how: Policy = DRILL) -> str:
         options = starting.StartOptions(reference=version, policy_name="drill", policy=how, author="test")

@@ -190,11 +190,11 @@ def _driver(control: Control, told: Callable[[Rollout], None] = lambda _rollout:
     from identity_masker.release.driver import Driver
     from identity_masker.release.gateway_metrics import HttpGateway
     from identity_masker.release.registry_names import ReleaseRegistry
-    from identity_masker.release.target import LocalTarget
+    from identity_masker.release.target import FleetTarget
 
     config = settings()
     gateway = HttpGateway(config.gateway, config.token)
-    return Driver(control, LocalTarget(control), gateway, ReleaseRegistry(), config.store, told=told)
+    return Driver(control, FleetTarget(control), gateway, ReleaseRegistry(), config.store, told=told)
 
 
 @contextmanager

@@ -176,7 +176,7 @@ class Replica:
         while misses < UNANSWERED:
             await self._set("ready" if misses == 0 else "starting", trouble)
             await asyncio.sleep(READY_TICK)
-            trouble = await _probe(http)
+            trouble = await probe(http)
             misses = misses + 1 if trouble else 0
         return Ending(f"it was ready, then {UNANSWERED} probes in a row failed: {trouble}")
 
@@ -184,7 +184,7 @@ class Replica:
         """Wait for readiness and mask a test picture. Returns what is wrong, or nothing."""
         deadline = time.monotonic() + self._config.start_seconds
         told = 0.0
-        while trouble := await _probe(http):
+        while trouble := await probe(http):
             if time.monotonic() > deadline:
                 return f"not ready after {self._config.start_seconds:g} s: {trouble}"
             if time.monotonic() - told > 1.0:
@@ -241,7 +241,7 @@ class Replica:
         return Ending(f"ended with exit code {code}", final=code == BadInputError.exit_code)
 
 
-async def _probe(http: httpx.AsyncClient) -> str:
+async def probe(http: httpx.AsyncClient) -> str:
     """What keeps the server from being ready; nothing when it is."""
     try:
         answer = await http.get("/health/ready")

@@ -61,7 +61,7 @@ def examine(config: Settings) -> Report:
         _service("alerts", f"http://{config.host}:{config.alerts_port}/health/live"),
         _alert_channels(config),
         *_ports(config),
-        _kubernetes(),
+        _kubernetes(needed=config.target == "kubernetes"),
     ]
     return Report(ok=all(check.state != "missing" for check in checks), checks=checks)
 
@@ -194,7 +194,7 @@ def _ports(config: Settings) -> list[Check]:
     ]
 
 
-def _kubernetes() -> Check:
+def _kubernetes(*, needed: bool) -> Check:
     from kubernetes import client
     from kubernetes import config as kubernetes_config
 
@@ -203,5 +203,6 @@ def _kubernetes() -> Check:
         version = client.VersionApi(client.ApiClient()).get_code(_request_timeout=3)
     except Exception as error:  # the client raises a different type for each way a cluster can be away
         reason = str(error).strip().splitlines()[0]
-        return Check(name="kubernetes", state="off", detail=reason, fix="only pods need it; set KUBECONFIG")
+        fix = "set KUBECONFIG, or MASKER_TARGET=local" if needed else "only pods need it; set KUBECONFIG"
+        return Check(name="kubernetes", state="missing" if needed else "off", detail=reason, fix=fix)
     return Check(name="kubernetes", state="ok", detail=str(version.git_version))

@@ -18,7 +18,7 @@ from identity_masker.release.policy import Policy, parse_policy
 from identity_masker.release.progress import Progress
 from identity_masker.release.rollout import Rollout
 from identity_masker.release.rollout_log import RolloutLog
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.answers import BOUNDS
 from identity_masker.serving.control import Control, Deployment
 from identity_masker.serving.routing import RoutingTable, choose, only
@@ -134,7 +134,7 @@ class World:
         self.fleet()
 
     def driver(self) -> Driver:
-        target = LocalTarget(self.control)
+        target = FleetTarget(self.control)
         return Driver(self.control, target, self.gateway, self.registry, self.store, now=lambda: self.moment)
 
     def start(self, how: Policy | None = None, reference: str = "2", key: str = "") -> Rollout:
