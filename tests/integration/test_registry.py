@@ -26,8 +26,9 @@ from identity_masker.faces.ingest import ingest
 from identity_masker.faces.readers import RenderedReader
 from identity_masker.faces.versions import VersionStore
 from identity_masker.masking import artifact
+from identity_masker.masking.examination import Examiner
 from identity_masker.masking.gate import judge
-from identity_masker.registry import flavor, models, run_files, runs, tracking
+from identity_masker.registry import examiners, flavor, models, run_files, runs, tracking
 from identity_masker.registry.evaluate_step import evaluate_step
 from identity_masker.registry.register_step import register_step
 from identity_masker.registry.semver import Lineage
@@ -161,6 +162,20 @@ def test_registration_is_idempotent_and_makes_a_challenger(first: TrainResult) -
     assert (once.verdict, once.semver, once.alias) == ("accepted", "1.0.0", "challenger")
     for reference in ("challenger", "1.0.0", once.version):
         assert models.resolve(reference).run_id == first.run_id
+
+
+def test_the_first_accepted_version_brings_the_examiner(place: Place, first: TrainResult) -> None:
+    evaluate_step(first.run_id)
+    registered = register_step(first.run_id)
+    appointed = models.by_alias(examiners.ALIAS)
+    assert appointed is not None
+    assert appointed.version == registered.version
+    folder = examiners.fetch()
+    assert examiners.fetch() == folder  # kept
+    examiner = Examiner(folder)
+    assert folder.name == examiner.name
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype(np.uint8)
+    assert [each.leak for each in examiner.examine(pictures, pictures)] == [1.0, 1.0]
 
 
 def test_the_judgement_can_be_replayed_from_the_run(first: TrainResult) -> None:
