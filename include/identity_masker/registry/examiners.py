@@ -6,11 +6,12 @@ at another version; gateways change over when no release is under way.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from identity_masker.errors import NotFoundError
+from identity_masker.errors import MaskerError, NotFoundError
 from identity_masker.masking.calibration import read_calibration
 from identity_masker.registry import models, run_files, runs
 from identity_masker.settings import settings
@@ -47,3 +48,16 @@ def fetch() -> Path:
         if not target.is_dir():
             shutil.move(fetched, target)
     return target
+
+
+def main() -> None:
+    """Print `{"folder": …}` of the examiner that judges, or `{"reason": …}` why there is none."""
+    try:
+        found = {"folder": str(fetch())}
+    except MaskerError as error:
+        found = {"reason": str(error)}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
