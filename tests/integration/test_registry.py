@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tests.integration.fleet_processes import free_ports
+from tests.integration.fleet_processes import PROJECT, free_ports
 from tests.integration.mlflow_server import mlflow_server
 
 from identity_masker import artifacts
@@ -33,6 +33,10 @@ from identity_masker.registry.evaluate_step import evaluate_step
 from identity_masker.registry.register_step import register_step
 from identity_masker.registry.semver import Lineage
 from identity_masker.registry.train_step import TrainOptions, TrainResult, train_step
+from identity_masker.release import judge as release_judge
+from identity_masker.release.evidence import parse_evidence
+from identity_masker.release.policy import load_policy, parse_policy
+from identity_masker.release.shadow_replay import ReplayOptions, shadow_replay
 from identity_masker.settings import settings
 
 pytestmark = [
@@ -245,6 +249,46 @@ def test_versions_count_up_and_champions_follow_each_other(place: Place, first: 
     assert register_step(second.run_id).alias == "champion"
     with pytest.raises(NotFoundError):
         models.resolve("challenger")
+
+
+def test_a_version_is_replayed_beside_the_champion_and_judged(place: Place, first: TrainResult) -> None:
+    champion, second = register_step(first.run_id), trained(place, "dag/second")
+    evaluate_step(second.run_id)
+    candidate = register_step(second.run_id)
+    shipped = load_policy(PROJECT / "include" / "config" / "release" / "canary.yaml")
+    assert shipped.replay is not None
+    policy = shipped.model_copy(update={"replay": shipped.replay.model_copy(update={"pairs": 30, "minimum_pairs": 10})})
+    options = ReplayOptions(
+        candidate=candidate.version, champion=champion.version, policy=policy, store=settings().store
+    )
+    result = shadow_replay(options)
+    assert shadow_replay(options) == result
+    assert (result.pictures, result.champion, result.examiner) == (30, champion.semver, examiners.fetch().name)
+    assert result.judged is not None
+    assert {metric.name for metric in result.judged.metrics} == {"leak", "face_missed", "change_outside"}
+    stored = parse_evidence(artifacts.read_json(result.evidence))
+    again = release_judge.judge(
+        parse_policy(artifacts.read_json(result.evidence.replace("evidence", "policy"))), stored
+    )
+    assert again == result.judged
+    assert models.get(candidate.version).tags["replay_verdict"] == result.verdict
+    same = shadow_replay(options.model_copy(update={"champion": candidate.version}))
+    assert (same.allowed, same.judged) == (True, None)
+    without = shadow_replay(options.model_copy(update={"policy": policy.model_copy(update={"replay": None})}))
+    assert (without.allowed, without.verdict) == (True, "hold")
+
+
+def test_a_replay_of_what_is_not_measured_is_bad_input(place: Place, first: TrainResult) -> None:
+    versions = [version.version for version in models.versions() if version.verdict == "accepted"][:2]
+    document = {
+        "strategy": "shadow", "shadow": {}, "metrics": {"errors": {"kind": "share", "margin": 2.0}},
+        "replay": {"metrics": {"smiles": {}}},
+    }  # fmt: skip
+    options = ReplayOptions(
+        candidate=versions[0], champion=versions[1], policy=parse_policy(document), store=settings().store
+    )
+    with pytest.raises(BadInputError, match="smiles"):
+        shadow_replay(options)
 
 
 def test_a_tampered_artifact_is_refused(place: Place) -> None:
