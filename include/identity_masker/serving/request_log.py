@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from identity_masker.serving.answers import PAIRED, SHARE
+from identity_masker.serving.answers import PAIRED
 from identity_masker.serving.appearance import Appearance, appearance
 from identity_masker.serving.exposures import Attributes, Exposure, Seen
 from identity_masker.serving.quality import Quality, Sampler, Scores
@@ -43,7 +43,7 @@ class Served:
     variant: str = ""
     version: str = ""
     semver: str = ""
-    via: str = SHARE
+    via: str = ""
     picture: bytes = b""
     reply: Reply | None = None
     paired: tuple[str, Reply] | None = None
@@ -199,7 +199,7 @@ def _request(answered: _Answered, looks: Appearance) -> dict[str, Any]:
         "error": _error(answered),
         **looks._asdict(),
         **Quality()._asdict(),
-        "via": served.via,
+        "via": served.via or None,
         # Testers who were put into a variant are served it, but not counted.
         "experiments": _json({each.experiment: each.variant for each in served.exposures if not each.forced}),
     }
