@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from identity_masker.errors import BadInputError
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -76,6 +77,16 @@ class Settings(BaseSettings):
         min_length=8,
         description="Secret that user ids are hashed with before they are written; a new one makes new users of all.",
     )
+    auth: Literal["auto", "off", "required"] = Field(
+        default="auto", description="Whether requests need a token; auto: unless HOST is this machine alone."
+    )
+    jwks: str = Field(
+        default="", description="Public keys of tokens: a file, a folder of keys or an address; default HOME/keys."
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
+    )
+    token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")
@@ -92,6 +103,21 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """Root URI of the store, without a trailing slash."""
         return self.store_uri.rstrip("/") or f"file://{self.home}/store"
+
+    @property
+    def keys_dir(self) -> Path:
+        """The folder of the keys that tokens are signed with."""
+        return self.home / "keys"
+
+    @property
+    def public_keys(self) -> str:
+        """Where the public keys of tokens are read."""
+        return self.jwks or str(self.keys_dir)
+
+    @property
+    def auth_required(self) -> bool:
+        """Whether requests and commands need a token."""
+        return self.auth == "required" or (self.auth == "auto" and self.host not in LOOPBACK)
 
     @property
     def events(self) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from identity_masker.cli import step
+from identity_masker.cli.authority import authorised
 from identity_masker.settings import settings
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def start(reference: str, policy: str, key: str, as_json: bool) -> None:
     from identity_masker.serving.deploy import ModelRegistry
 
     name, found = _policy(policy)
-    options = starting.StartOptions(reference=reference, policy_name=name, policy=found, key=key, author=_author())
+    author = authorised("release:start")
+    options = starting.StartOptions(reference=reference, policy_name=name, policy=found, key=key, author=author)
     with _control() as control:
         rollout = starting.start(options, ModelRegistry(), control, utc_now())
     step.finish(progress(rollout), as_json=as_json)
@@ -160,8 +162,9 @@ def approve(author: str | None, question: str, as_json: bool) -> None:
     """Say yes to what the rollout waits for."""
     from identity_masker.release.progress import progress
 
+    who = authorised("release:approve")
     with _control() as control:
-        result = progress(_driver(control).approve(author or _author(), question))
+        result = progress(_driver(control).approve(author or who, question))
     step.finish(result, as_json=as_json)
 
 
@@ -174,8 +177,9 @@ def rollback(reference: str, timeout: float, as_json: bool) -> None:
     from identity_masker.release.registry_names import ReleaseRegistry
     from identity_masker.release.rollback import roll_back
 
+    author = authorised("release:rollback")
     with _control() as control:
-        result = roll_back(reference, _driver(control), ReleaseRegistry(), control, author=_author(), timeout=timeout)
+        result = roll_back(reference, _driver(control), ReleaseRegistry(), control, author=author, timeout=timeout)
     step.finish(result, as_json=as_json)
 
 
@@ -204,7 +208,8 @@ def _driver(control: Control) -> Driver:
     from identity_masker.release.target import LocalTarget
 
     config = settings()
-    return Driver(control, LocalTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store)
+    gateway = HttpGateway(config.gateway, config.token)
+    return Driver(control, LocalTarget(control), gateway, ReleaseRegistry(), config.store)
 
 
 def _policy(reference: str) -> tuple[str, Policy]:
@@ -214,8 +219,3 @@ def _policy(reference: str) -> tuple[str, Policy]:
     named = NAME.fullmatch(reference) is not None and not reference.endswith((".yaml", ".yml"))
     path = settings().config_dir / "release" / f"{reference}.yaml" if named else Path(reference)
     return path.stem, load_policy(path)
-
-
-def _author() -> str:
-    task = settings().step
-    return task.key()[:120] if task.known else "cli"

@@ -38,6 +38,7 @@ from identity_masker.release.transition import (
     is_ours,
 )
 from identity_masker.serving.control import Control, Revision
+from identity_masker.serving.holds import Holds
 from identity_masker.serving.routing import RoutingTable
 from identity_masker.telemetry import logs
 
@@ -267,7 +268,11 @@ class Driver:
 
     def _finish(self, rollout: Rollout, seen: Seen) -> None:
         loser = rollout.champion if rollout.outcome == "promoted" else rollout.candidate
-        if not traffic_table.mentions(seen.revision.table, loser.version):
+        if traffic_table.mentions(seen.revision.table, loser.version):
+            return
+        if held := Holds(self._control).floor(loser.version):
+            self._target.scale(loser, held, author=rollout.signature, reason="held by an experiment")
+        else:
             self._target.remove(loser, author=rollout.signature, reason=_reason(rollout))
 
 

@@ -123,6 +123,7 @@ def steps(dag: DAG) -> list[MaskerStep]:
                 "due": "experiments due",
                 "experiment.evaluate": "experiments run",
                 "experiment.adjust": "experiments adjust",
+                "serve": "experiments serve",
             },
         ),
         ("keep_house", {"compact": "events compact"}),
