@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     gateway_port: int = Field(default=8000, ge=1, le=65535)
     gateway_url: str = Field(default="", description="Where releases read metrics; default http://HOST:GATEWAY_PORT.")
+    examiner: str = Field(
+        default="registry",
+        description="Who scores answers in the gateway: `registry`, a folder, or nothing for none.",
+    )
+    quality_share: float = Field(default=0.25, ge=0, le=1, description="Share of the answers that are scored.")
+    quality_rate: float = Field(default=4.0, gt=0, description="Answers a second that are scored at most, per version.")
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
     target: Literal["local", "kubernetes"] = Field(
         default="local", description="Model servers are processes here, or pods of the cluster of KUBECONFIG."

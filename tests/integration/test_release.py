@@ -64,15 +64,15 @@ class Stage:
 
     ready_seconds = 60.0
 
-    def __init__(self, folder: Path, model_dir: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, model_dir: Path, stack: ExitStack, config: GatewayConfig | None = None) -> None:
         self.url = f"sqlite:///{folder}/control.db"
         self.store = f"file://{folder}/store"
         self.control = stack.enter_context(Control(self.url))
         self.target = FleetTarget(self.control)
         stack.enter_context(self.fleet(folder, model_dir))
-        self.base = stack.enter_context(running(Gateway(GatewayConfig(), self.url).app))
+        self.base = stack.enter_context(running(Gateway(config or GatewayConfig(), self.url).app))
         self.registry = NamedRegistry()
-        self.registry.versions = {version: f"1.0.{version}" for version in "1234"}
+        self.registry.versions = {version: f"1.0.{version}" for version in "12345"}
         self.registry.rejected = set()
         options = DeployOptions(reference="1", author="test", timeout=self.ready_seconds)
         deploy(options, self.registry, self.control)
@@ -106,15 +106,16 @@ def stage(tmp_path: Path, model_dir: Path) -> Iterator[Stage]:
 class Load:
     """`masker traffic` as a process, in pieces, until it is told to stop."""
 
-    def __init__(self, url: str, rate: int) -> None:
-        self._url, self._rate, self._stop = url, str(rate), threading.Event()
+    def __init__(self, url: str, rate: int, *options: str) -> None:
+        self._url, self._rate, self._options, self._stop = url, str(rate), options, threading.Event()
         self.summaries: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             options = ("--rate", self._rate, "--seconds", "10", "--users", "100000", "--seed", str(len(self.summaries)))
-            command = [sys.executable, "-m", "identity_masker.cli", "traffic", "--url", self._url, *options, "--json"]
+            command = [sys.executable, "-m", "identity_masker.cli", "traffic", "--url", self._url, *options]
+            command += [*self._options, "--json"]
             done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
             self.summaries.append(json.loads(done.stdout))
 
@@ -128,8 +129,8 @@ class Load:
 
 
 @contextmanager
-def load(url: str, rate: int = 50) -> Iterator[Load]:
-    made = Load(url, rate)
+def load(url: str, rate: int = 50, *options: str) -> Iterator[Load]:
+    made = Load(url, rate, *options)
     made._thread.start()
     try:
         yield made

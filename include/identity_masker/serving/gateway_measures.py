@@ -28,6 +28,9 @@ class GatewayMeasures:
             "masker_gateway_assignment_failures", "Requests without experiments after an error.", registry=registry
         )
         self.retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
+        self.unmirrored = Counter(
+            "masker_gateway_mirror_dropped", "Requests not copied to a shadow because of load.", registry=registry
+        )
         self.answers = Answers(registry)
         self._seen = 0
 
