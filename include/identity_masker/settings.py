@@ -70,6 +70,12 @@ class Settings(BaseSettings):
         min_length=8,
         description="Secret that user ids are hashed with before they are written; a new one makes new users of all.",
     )
+    example_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="Between two masked pictures that a gateway keeps for reports on drift; 0 keeps none.",
+    )
+    example_days: int = Field(default=14, ge=1, description="Days that kept masked pictures stay in the store.")
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")

@@ -29,7 +29,9 @@ def command(
     listener = listen(address, config.gateway_port if port is None else port, variable="MASKER_GATEWAY_PORT")
     if as_json:
         step.finish(Listening(url=f"http://{address}:{listener.getsockname()[1]}"), as_json=True)
-    taken = GatewayConfig(capacity=capacity, events_dir=config.events, unit_key=config.unit_key)
+    taken = GatewayConfig(
+        capacity=capacity, events_dir=config.events, unit_key=config.unit_key, example_seconds=config.example_seconds
+    )
     with LiveExperiments(config.control_url) as experiments:
         gateway = Gateway(taken, config.control_url, assign=experiments)
         Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(

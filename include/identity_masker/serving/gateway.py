@@ -50,6 +50,7 @@ class GatewayConfig(BaseModel):
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=35.0, gt=0, description="Time for a model server to answer.")
     events_dir: Path | None = Field(default=None, description="Folder of the event log; without one nothing is logged.")
+    example_seconds: float = Field(default=0.0, ge=0, description="Between masked answers that are kept; 0 keeps none.")
     unit_key: SecretStr = Field(default=SecretStr(""), description="Secret that user ids are hashed with.")
 
 
@@ -94,7 +95,7 @@ class Gateway:
         """Follow the control database and keep the event log open while the application runs."""
         if self.config.events_dir is not None:
             self._events = EventLog(self.config.events_dir, registry=self.metrics.registry)
-            self._request_log = RequestLog(self._events)
+            self._request_log = RequestLog(self._events, example_seconds=self.config.example_seconds)
         async with Watcher(self.board, self._control_url, self._measures.update) as self._watcher:
             yield
         for server in self.board.servers.values():

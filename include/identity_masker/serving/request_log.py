@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from identity_masker.serving.appearance import Appearance, appearance
+from identity_masker.serving.examples import Examples
 from identity_masker.serving.exposures import Attributes, Exposure, Seen
 from identity_masker.serving.upstream import Reply
 from identity_masker.telemetry import logs
@@ -67,9 +68,11 @@ class _Answered(NamedTuple):
 class RequestLog:
     """A queue and the thread that describes pictures and appends events. Nothing here fails a request."""
 
-    def __init__(self, events: EventLog) -> None:
+    def __init__(self, events: EventLog, *, example_seconds: float = 0.0) -> None:
+        """`example_seconds`: between two masked answers that are kept; 0 keeps none."""
         self._requests = events.writer("requests")
         self._exposures = events.writer("exposures")
+        self._examples = Examples(events.writer("examples"), example_seconds)
         self._dropped = events.measures.dropped.labels("requests", "busy")
         self._seen = Seen()
         self._queue: queue.SimpleQueue[_Answered | None] = queue.SimpleQueue()
@@ -113,7 +116,11 @@ class RequestLog:
     def _write(self, answered: _Answered) -> None:
         for exposure in answered.served.exposures:
             self._expose(answered, exposure)
-        self._requests.append(_request(answered, self._appearance(answered)))
+        looks = self._appearance(answered)
+        self._requests.append(_request(answered, looks))
+        served = answered.served
+        if looks.masked_code and served.reply is not None:
+            self._examples.offer(answered.exchange.request_id, served.version, served.reply.body, answered.time)
 
     def _appearance(self, answered: _Answered) -> Appearance:
         reply = answered.served.reply

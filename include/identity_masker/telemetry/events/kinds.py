@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from identity_masker.errors import BadInputError, NotFoundError
 
-Kind = Literal["requests", "exposures", "outcomes"]
+Kind = Literal["requests", "exposures", "outcomes", "examples"]
 Type = Literal["text", "number", "number?", "integer", "flag"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -31,10 +31,12 @@ COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
         "contrast": "number?",
         "sharpness": "number?",
         "changed": "number?",
+        "masked_code": "text",
         "experiments": "text",
     },
     "exposures": {"experiment": "text", "unit": "text", "variant": "text", "forced": "flag", "attributes": "text"},
     "outcomes": {"unit": "text", "name": "text", "value": "number"},
+    "examples": {"request_id": "text", "version": "text", "picture": "text"},
 }
 """Beside these every event has `event_id` (text, unique) and `time` (UTC; microseconds since 1970 in a segment)."""
 
