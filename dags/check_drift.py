@@ -19,7 +19,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from masker_airflow import DEFAULT_ARGS, DRIFT_FOUND, GPU_POOL, LIGHT, STEPS_POOL, TAGS, version_param
+from masker_airflow import DEFAULT_ARGS, DRIFT_FOUND, GPU_POOL, LIGHT, STEPS_POOL, TAGS, version_param, watched
 from masker_drift import told
 from masker_step import MaskerStep
 
@@ -50,6 +50,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "drift"],
     doc_md=__doc__,
+    **watched(timedelta(hours=4)),
 ) as dag:
     collect = MaskerStep(
         task_id="collect",

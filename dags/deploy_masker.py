@@ -26,6 +26,7 @@ from masker_airflow import (
     STEPS_POOL,
     TAGS,
     last_event,
+    watched,
 )
 from masker_rollout import champion
 from masker_smoke import masks_a_picture
@@ -51,6 +52,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "serving"],
     doc_md=__doc__,
+    **watched(timedelta(hours=2)),
 ) as dag:
 
     @task(**LIGHT)

@@ -3,13 +3,15 @@
 
 For each running experiment: collect exposures and outcomes from the event store, examine the health of the data,
 analyse, decide (ship, stop for harm or futility, go on) and write the report. Weights of a bandit and the end of an
-experiment go to the control database, where the gateway reads them; the winner goes to `promote_canary`.
+experiment go to the control database, where the gateway reads them; the winner goes to `promote_canary`. At the end
+every variant of a running experiment has model servers, and those of experiments that ended are let go.
 
 **Starts** every day at 04:30 UTC, by hand with names and a date, or through the API.
 **Announces** nothing; a winner with a model version triggers `promote_canary` with that version.
 **When it fails**: `evaluate` says what is wrong with the events or the design; a day with late or missing hours does
 not fail, its decision is `incomplete`: run again with its date when the events are there. `adjust` fails when somebody
-changed the weights after the evaluation: clear `evaluate`.
+changed the weights after the evaluation: clear `evaluate`. `serve` names the variant whose model cannot be served; its
+experiment waits, the others run.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from masker_airflow import DEFAULT_ARGS, LIGHT, STEPS_POOL, TAGS
+from masker_airflow import DEFAULT_ARGS, LIGHT, STEPS_POOL, TAGS, watched
 from masker_step import MaskerStep
 from masker_verdict import announced
 
@@ -50,6 +52,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "experiments"],
     doc_md=__doc__,
+    **watched(timedelta(hours=3)),
 ) as dag:
     due = MaskerStep(
         task_id="due",
@@ -116,4 +119,14 @@ with DAG(
         evaluate >> adjust
         alert(evaluate.output)
 
-    each.expand(name=names(due.output))
+    evaluated = each.expand(name=names(due.output))
+
+    serve = MaskerStep(
+        task_id="serve",
+        command="experiments serve",
+        pool=STEPS_POOL,
+        # What ended is let go, and what begins is served, even when one evaluation failed.
+        trigger_rule="all_done",
+        execution_timeout=timedelta(minutes=15),
+    )
+    evaluated >> serve

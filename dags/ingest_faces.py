@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
-from masker_airflow import DEFAULT_ARGS, FACE_DATASET, LIGHT, STEPS_POOL, TAGS
+from masker_airflow import DEFAULT_ARGS, FACE_DATASET, LIGHT, STEPS_POOL, TAGS, watched
 from masker_step import MaskerStep
 
 PARAMS = {
@@ -55,6 +55,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "data"],
     doc_md=__doc__,
+    **watched(timedelta(hours=3)),
 ) as dag:
     ingest = MaskerStep(
         task_id="ingest",

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from masker_airflow import DEFAULT_ARGS, STEPS_POOL, TAGS
+from masker_airflow import DEFAULT_ARGS, STEPS_POOL, TAGS, watched
 from masker_step import MaskerStep
 
 with DAG(
@@ -28,6 +28,7 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=[*TAGS, "operations"],
     doc_md=__doc__,
+    **watched(timedelta(minutes=55)),
 ) as dag:
     MaskerStep(
         task_id="compact",

@@ -29,6 +29,7 @@ from masker_airflow import (
     STEPS_POOL,
     TAGS,
     last_event,
+    watched,
 )
 from masker_rollout import RolloutStage, champion
 from masker_smoke import masks_a_picture
@@ -55,6 +56,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "serving", "release"],
     doc_md=__doc__,
+    **watched(timedelta(days=3)),
 ) as dag:
 
     @task(**LIGHT)

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, task
 
-from masker_airflow import DEFAULT_ARGS, LIGHT, MASKER_CHAMPION, STEPS_POOL, TAGS, version_param
+from masker_airflow import DEFAULT_ARGS, LIGHT, MASKER_CHAMPION, STEPS_POOL, TAGS, version_param, watched
 from masker_smoke import masks_a_picture
 from masker_step import MaskerStep
 
@@ -33,6 +33,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "serving", "release"],
     doc_md=__doc__,
+    **watched(timedelta(minutes=30)),
 ) as dag:
     rollback = MaskerStep(
         task_id="rollback",

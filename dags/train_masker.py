@@ -31,6 +31,7 @@ from masker_airflow import (
     STEPS_POOL,
     TAGS,
     last_event,
+    watched,
 )
 from masker_step import MaskerStep
 
@@ -59,6 +60,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "model"],
     doc_md=__doc__,
+    **watched(timedelta(hours=24)),
 ) as dag:
 
     @task(multiple_outputs=True, **LIGHT)

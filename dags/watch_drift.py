@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 
-from masker_airflow import DEFAULT_ARGS, LIGHT, STEPS_POOL, TAGS, version_param
+from masker_airflow import DEFAULT_ARGS, LIGHT, STEPS_POOL, TAGS, version_param, watched
 from masker_drift import told
 from masker_step import MaskerStep
 
@@ -40,6 +40,7 @@ with DAG(
     params=PARAMS,
     tags=[*TAGS, "drift"],
     doc_md=__doc__,
+    **watched(timedelta(minutes=14)),
 ) as dag:
     watch = MaskerStep(
         task_id="watch",
@@ -51,8 +52,8 @@ with DAG(
     )
 
     @task(**LIGHT)
-    def alert(watched):
-        """Say that the stream has left the reference, if it has."""
-        return told(watched)
+    def alert(seen):
+        """Say that the stream has left the reference, or that it is back."""
+        return told(seen)
 
     alert(watch.output)

@@ -1,12 +1,16 @@
-"""What the DAGs share: assets, pools, retries. One module, so that a name is written once."""
+"""What the DAGs share: assets, pools, retries, alerts. One module, so that a name is written once."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Param
+# The stub of airflow.sdk lacks some of what the module has.
+from airflow.sdk import Asset, AsyncCallback, DeadlineAlert, DeadlineReference, Param  # type: ignore[attr-defined]
+
+from masker_notifier import MaskerNotifier
 
 OWNER = "masker"
 TAGS = ["masker"]
@@ -29,10 +33,27 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=15),
     "execution_timeout": timedelta(minutes=30),
+    "on_failure_callback": MaskerNotifier("failed"),
+    "on_retry_callback": MaskerNotifier("retries"),
 }
 
 # A light task runs inside Airflow: it reads, decides or publishes.
 LIGHT: dict[str, Any] = {"execution_timeout": timedelta(minutes=5)}
+
+
+def watched(late_after: timedelta) -> dict[str, Any]:
+    """Arguments of a DAG: people are told of a run that takes longer than `late_after`, and of the next good one."""
+    arguments: dict[str, Any] = {"on_success_callback": MaskerNotifier("succeeded")}
+    # `airflow dags test` crashes at the end of a run whose DAG has a deadline (apache/airflow#73428, Airflow 3.3.2).
+    if sys.argv[1:3] == ["dags", "test"]:
+        return arguments
+    late = DeadlineAlert(
+        # Runs by hand and by asset have no logical date.
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=late_after,
+        callback=AsyncCallback(MaskerNotifier, kwargs={"happening": "late"}),
+    )
+    return arguments | {"deadline": late}
 
 
 def version_param(default: str, description: str) -> Param:

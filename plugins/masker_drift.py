@@ -1,4 +1,4 @@
-"""What people hear of drift. The seam for alerts: who sends them, reads this task's result."""
+"""Tells people of drift."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ log = logging.getLogger(__name__)
 
 
 def told(judged: Mapping[str, Any]) -> dict[str, Any]:
-    """The alert of a verdict or of a look at the stream, also written to the task's log.
+    """Send the alert of a verdict or of a look at the stream; the alert with what became of it as `told`.
 
-    It is what `masker alerts send --file` takes, and the report where there is one. Raises `AirflowSkipException`
-    when there is nothing that somebody has to know.
+    Further nights of the same drift are repeats, which alerts do not tell again at once. Raises `AirflowSkipException` when there is nothing that somebody has to know.
     """
     alert = judged["alert"]
     if alert is None:
         raise AirflowSkipException(f"nothing to tell: {str(judged.get('verdict', 'no alarm')).replace('_', ' ')}")
-    message = {**alert, "report": judged.get("report", "")}
-    level = logging.INFO if message["severity"] == "info" else logging.WARNING
-    log.log(level, "%s. %s Report: %s", message["title"], message["text"], message["report"] or "none")
-    return message
+    from identity_masker.alerts.alert import parsed
+    from identity_masker.alerts.notify import notify
+
+    became = notify(parsed(alert)).meaning
+    level = logging.INFO if alert["severity"] == "info" else logging.WARNING
+    log.log(level, "%s. %s Report: %s. Alert: %s", alert["title"], alert["text"], judged.get("report", "none"), became)
+    return {**alert, "told": became}

@@ -1,4 +1,4 @@
-"""What people hear of an experiment's evaluation. The seam for alerts: who sends them, reads this task's result."""
+"""Tells people of an experiment's evaluation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ log = logging.getLogger(__name__)
 
 
 def announced(evaluated: Mapping[str, Any]) -> dict[str, Any]:
-    """The message on an evaluation, also written to the task's log, and shown as the name of its mapped task.
+    """Send the alerts of an evaluation; the message, also shown as the name of its mapped task.
 
-    `alert` is true for decisions that end the experiment, for bad health and for missing data.
+    `alert` is true for decisions that end the experiment, for bad health and for missing data: only these are sent, and
+    that the data is in order again. The same evaluation again is told once.
     """
-    name, decision = evaluated["experiment"], str(evaluated["decision"]).replace("_", " ")
+    from identity_masker.alerts import evaluations
+    from identity_masker.alerts.notify import notify_all
+
+    found = evaluations.Evaluation.model_validate(dict(evaluated))
+    told = notify_all(evaluations.alerts(found))
     message = {
-        "alert": evaluated["alert"],
-        "severity": "warning" if evaluated["decision"] in ("unhealthy", "incomplete", "stop_harm") else "info",
-        "title": f"experiment {name}: {decision}",
-        "text": evaluated["sentence"],
-        "report": evaluated["report"],
+        "alert": found.alert,
+        "severity": evaluations.severity(found.decision),
+        "title": evaluations.title(found),
+        "text": found.sentence,
+        "report": found.report,
+        "told": [each.meaning for each in told],
     }
-    get_current_context()["headline"] = f"{name}: {decision}"  # type: ignore[typeddict-unknown-key]
-    level = logging.WARNING if message["severity"] == "warning" else logging.INFO
-    log.log(level, "%s. %s Report: %s", message["title"], message["text"], message["report"])
+    headline = f"{found.experiment}: {found.decision.replace('_', ' ')}"
+    get_current_context()["headline"] = headline  # type: ignore[typeddict-unknown-key]
+    log.info("%s. %s Report: %s. Alerts: %s", message["title"], found.sentence, found.report, message["told"])
     return message

@@ -48,6 +48,18 @@ class ConflictError(BadInputError):
     """The state has changed since it was read, or another process holds the resource."""
 
 
+class UnauthenticatedError(BadInputError):
+    """Nobody knows who asks: there is no token, or it is not valid. `reason` is a short code for programs."""
+
+    def __init__(self, reason: str, what: str, *, got: object = None, allowed: str | None = None, fix: str) -> None:
+        self.reason = reason
+        super().__init__(what, got=got, allowed=allowed, fix=fix)
+
+
+class ForbiddenError(BadInputError):
+    """It is known who asks, and they may not."""
+
+
 class TemporaryError(MaskerError):
     """A service did not answer or a resource is full; trying again later may help."""
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from identity_masker.errors import BadInputError
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -60,6 +61,20 @@ class Settings(BaseSettings):
     gateway_url: str = Field(default="", description="Where releases read metrics; default http://HOST:GATEWAY_PORT.")
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
 
+    alerts_port: int = Field(default=8020, ge=1, le=65535)
+    alerts_token: SecretStr | None = Field(default=None, min_length=8, description="What Alertmanager has to present.")
+    slack_token: SecretStr | None = Field(default=None, min_length=1, description="Bot token with chat:write.")
+    slack_url: str = Field(default="https://slack.com/api/", description="Slack's API.")
+    smtp_host: str = Field(default="", description="Mail server of the alerts; empty for none.")
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_from: str = Field(default="", description="Sender of alerts.")
+    smtp_to: str = Field(default="", description="Recipients, separated by commas.")
+    webhook_url: SecretStr | None = Field(default=None, min_length=1, description="Endpoint that gets alerts as JSON.")
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16, description="Key of its HMAC-SHA256.")
+
     mask_key: SecretStr = Field(
         default=SecretStr("development-only"),
         min_length=8,
@@ -76,6 +91,16 @@ class Settings(BaseSettings):
         description="Between two masked pictures that a gateway keeps for reports on drift; 0 keeps none.",
     )
     example_days: int = Field(default=14, ge=1, description="Days that kept masked pictures stay in the store.")
+    auth: Literal["auto", "off", "required"] = Field(
+        default="auto", description="Whether requests need a token; auto: unless HOST is this machine alone."
+    )
+    jwks: str = Field(
+        default="", description="Public keys of tokens: a file, a folder of keys or an address; default HOME/keys."
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
+    )
+    token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")
@@ -92,6 +117,21 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """Root URI of the store, without a trailing slash."""
         return self.store_uri.rstrip("/") or f"file://{self.home}/store"
+
+    @property
+    def keys_dir(self) -> Path:
+        """The folder of the keys that tokens are signed with."""
+        return self.home / "keys"
+
+    @property
+    def public_keys(self) -> str:
+        """Where the public keys of tokens are read."""
+        return self.jwks or str(self.keys_dir)
+
+    @property
+    def auth_required(self) -> bool:
+        """Whether requests and commands need a token."""
+        return self.auth == "required" or (self.auth == "auto" and self.host not in LOOPBACK)
 
     @property
     def events(self) -> Path:

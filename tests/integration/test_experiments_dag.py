@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,11 +15,14 @@ import yaml
 from tests.integration.fleet_processes import free_ports
 from tests.integration.mlflow_server import mlflow_server
 from tests.integration.test_airflow_dags import AIRFLOW, prepared, run
+from tests.integration.test_serving import Place
+from tests.integration.test_serving_deploy import running
 
 from identity_masker import artifacts
 from identity_masker.experiments.catalog import parse
 from identity_masker.experiments.result import Report
 from identity_masker.experiments.simulation import Traffic, simulate
+from identity_masker.serving.control import Control
 from identity_masker.settings import PROJECT
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -71,9 +76,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def mlflow(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow"), free_ports(1)) as uri:
-        yield uri
+def mlflow(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[str]:
+    """The address of a registry with two versions; a fleet serves those that are asked for."""
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_ports()
+    with mlflow_server(folder, port) as uri:
+        made = {**environment, "MASKER_MLFLOW_URI": uri, "MASKER_SERVER_PORT": str(port + 1)}
+        registering = [sys.executable, "-m", "tests.integration.registered_models", str(folder), "2"]
+        subprocess.run(registering, cwd=PROJECT, env=made, check=True, timeout=200)
+        with running(Place(folder, made), "fleet"):
+            yield uri
 
 
 def evaluated(environment: dict[str, str], mlflow: str, name: str) -> tuple[Report, str, dict[str, str]]:
@@ -105,6 +116,9 @@ def test_a_week_of_the_same_masker_twice_has_no_winner(environment: dict[str, st
     assert all(each.verdict in ("undecided", "non_inferior") for each in report.metrics)
     assert "experiment same" in log
     assert promotions(made) == []
+    # The other experiment still runs: the variant that is not the champion has its model server.
+    with Control(f"sqlite:///{made['MASKER_HOME']}/control.db") as control:
+        assert [(each.version, each.replicas) for each in control.deployments()] == [("2", 1)]
 
 
 def test_a_known_effect_is_found_and_the_winner_is_handed_over(environment: dict[str, str], mlflow: str) -> None:
@@ -124,3 +138,5 @@ def test_a_known_effect_is_found_and_the_winner_is_handed_over(environment: dict
         env=made, check=True, capture_output=True, text=True, timeout=120,
     ).stdout  # fmt: skip
     assert json.loads(weights)["state"] == "stopped"
+    with Control(f"sqlite:///{made['MASKER_HOME']}/control.db") as control:
+        assert control.deployments() == []

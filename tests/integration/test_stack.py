@@ -68,7 +68,7 @@ def processes_of(home: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("stack") / "home"
-    airflow, mlflow, gateway, server = free_ports(4)
+    airflow, mlflow, gateway, server, alerts = free_ports(5)
     logs = free_ports(1)[0]
     chosen = {
         "MASKER_HOME": str(home),
@@ -77,6 +77,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "MASKER_MLFLOW_PORT": str(mlflow),
         "MASKER_GATEWAY_PORT": str(gateway),
         "MASKER_SERVER_PORT": str(server),
+        "MASKER_ALERTS_PORT": str(alerts),
     }
     environment = {**os.environ, **chosen, "AIRFLOW_VAR_MASKER_MODEL": "masker-tiny", "COLUMNS": "160"}
     output = home.parent / "output"

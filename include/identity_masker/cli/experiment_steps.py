@@ -58,6 +58,18 @@ def adjust(experiment: str, as_of: datetime | None, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds for servers to become ready."
+)
+@JSON
+def serve(timeout: float, as_json: bool) -> None:
+    """Model servers for every variant of the experiments that run; those of experiments that ended are let go."""
+    from identity_masker.experiments import serve_step
+
+    step.finish(serve_step.serve(timeout), as_json=as_json)
+
+
+@click.command()
 @NAME
 @click.option("--set", "given", help="""New weights as a JSON object, like '{"control": 0.5, "softer": 0.5}'.""")
 @click.option("--stop", is_flag=True, help="No unit enters any more.")
@@ -128,4 +140,4 @@ def _weights(text: str | None) -> dict[str, float]:
     return {str(name): float(value) for name, value in found.items()}
 
 
-COMMANDS = (due, run, adjust, weights, simulate)
+COMMANDS = (due, run, adjust, serve, weights, simulate)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_masker.cli import step
-from identity_masker.settings import settings
+from identity_masker.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from identity_masker.serving.quota.limiter import Limiter
 
 
 @click.command()
@@ -19,8 +24,10 @@ def command(
     host: str | None, port: int | None, capacity: int, drain_seconds: float, grace_seconds: float, as_json: bool
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. It follows the routing table in the control database."""
+    from identity_masker.cli.authority import guarded
     from identity_masker.experiments.live import LiveExperiments
     from identity_masker.serving.gateway import Gateway, GatewayConfig
+    from identity_masker.serving.gateway_routes import PERMISSIONS
     from identity_masker.serving.process import Runner, listen
     from identity_masker.serving.serve import Listening
 
@@ -32,8 +39,21 @@ def command(
     taken = GatewayConfig(
         capacity=capacity, events_dir=config.events, unit_key=config.unit_key, example_seconds=config.example_seconds
     )
-    with LiveExperiments(config.control_url) as experiments:
-        gateway = Gateway(taken, config.control_url, assign=experiments)
+    with LiveExperiments(config.control_url) as experiments, guarded(PERMISSIONS) as guard:
+        gateway = Gateway(taken, config.control_url, assign=experiments, guard=guard, limiter=_limiter(config))
         Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
             listener
         )
+
+
+def _limiter(config: Settings) -> Limiter | None:
+    """None where no token is required: this machine's own programs then are all one client."""
+    if not config.auth_required:
+        return None
+    from identity_masker.serving.quota.ledgers import LocalLedger, RedisLedger
+    from identity_masker.serving.quota.limiter import Limiter
+    from identity_masker.serving.quota.rates import load_rates
+
+    redis = config.redis_url
+    ledger = RedisLedger(redis.get_secret_value()) if redis else LocalLedger()
+    return Limiter(load_rates(config.config_dir / "quota.yaml"), ledger)

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gateway": ("gateway", "Run the traffic gateway in front of the model servers."),
     "events": ("events", "Compact the log of requests, exposures and outcomes, and look at it."),
     "traffic": ("traffic", "Send pictures to a gateway at a given rate."),
+    "token": ("token", "Issue, inspect and revoke tokens, and rotate the keys that sign them."),
+    "alerts": ("alerts", "Send alerts by Slack, e-mail and webhook, and see what became of them."),
     "drift": ("drift", "Compare what comes in now with what the model was trained on."),
     "up": ("up", "Start the stack on this machine and run the pipeline once."),
     "down": ("down", "Stop the stack that `masker up` started."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from identity_masker.cli import step
+from identity_masker.cli.authority import authorised
 from identity_masker.settings import settings
 
 if TYPE_CHECKING:
     from identity_masker.release.driver import Driver
     from identity_masker.release.policy import Policy
+    from identity_masker.release.rollout import Rollout
     from identity_masker.serving.control import Control
 
 WATCH_SECONDS = 1.0
@@ -84,8 +86,9 @@ def start(reference: str, policy: str, key: str, as_json: bool) -> None:
     from identity_masker.serving.deploy import ModelRegistry
 
     name, found = _policy(policy)
-    options = starting.StartOptions(reference=reference, policy_name=name, policy=found, key=key, author=_author())
-    with _control() as control:
+    author = authorised("release:start")
+    options = starting.StartOptions(reference=reference, policy_name=name, policy=found, key=key, author=author)
+    with _control() as control, _telling(control):
         rollout = starting.start(options, ModelRegistry(), control, utc_now())
     step.finish(progress(rollout), as_json=as_json)
 
@@ -103,8 +106,8 @@ def advance(seconds: float, until_stage: int | None, as_json: bool) -> None:
 
     May be killed and repeated at any point. With --for 86400 it drives a whole rollout.
     """
-    with _control() as control:
-        result = _driver(control).drive(seconds, until_stage)
+    with _control() as control, _telling(control) as told:
+        result = _driver(control, told).drive(seconds, until_stage)
     step.finish(result, as_json=as_json)
 
 
@@ -143,8 +146,9 @@ def approve(author: str | None, question: str, as_json: bool) -> None:
     """Say yes to what the rollout waits for."""
     from identity_masker.release.progress import progress
 
+    who = authorised("release:approve")
     with _control() as control:
-        result = progress(_driver(control).approve(author or _author(), question))
+        result = progress(_driver(control).approve(author or who, question))
     step.finish(result, as_json=as_json)
 
 
@@ -157,8 +161,10 @@ def rollback(reference: str, timeout: float, as_json: bool) -> None:
     from identity_masker.release.registry_names import ReleaseRegistry
     from identity_masker.release.rollback import roll_back
 
-    with _control() as control:
-        result = roll_back(reference, _driver(control), ReleaseRegistry(), control, author=_author(), timeout=timeout)
+    author = authorised("release:rollback")
+    with _control() as control, _telling(control) as told:
+        driver = _driver(control, told)
+        result = roll_back(reference, driver, ReleaseRegistry(), control, author=author, timeout=timeout)
     step.finish(result, as_json=as_json)
 
 
@@ -180,14 +186,40 @@ def _control() -> Iterator[Control]:
         yield control
 
 
-def _driver(control: Control) -> Driver:
+def _driver(control: Control, told: Callable[[Rollout], None] = lambda _rollout: None) -> Driver:
     from identity_masker.release.driver import Driver
     from identity_masker.release.gateway_metrics import HttpGateway
     from identity_masker.release.registry_names import ReleaseRegistry
     from identity_masker.release.target import LocalTarget
 
     config = settings()
-    return Driver(control, LocalTarget(control), HttpGateway(config.gateway), ReleaseRegistry(), config.store)
+    gateway = HttpGateway(config.gateway, config.token)
+    return Driver(control, LocalTarget(control), gateway, ReleaseRegistry(), config.store, told=told)
+
+
+@contextmanager
+def _telling(control: Control) -> Iterator[Callable[[Rollout], None]]:
+    """Alert on each transition of a rollout so far: the outbox knows which were told.
+
+    Also before the work, on what a driver recorded that was killed before it could tell, and after it.
+    """
+    from identity_masker.alerts import rollouts
+    from identity_masker.alerts.courier import Courier
+    from identity_masker.release.rollout_log import RolloutLog
+
+    with Courier(settings()) as courier:
+
+        def tell(rollout: Rollout) -> None:
+            courier.tell(rollouts.alerts(rollout))
+
+        def tell_newest() -> None:
+            newest = RolloutLog(control).newest()
+            if newest is not None:
+                tell(newest.rollout)
+
+        tell_newest()
+        yield tell
+        tell_newest()
 
 
 def _policy(reference: str) -> tuple[str, Policy]:
@@ -197,8 +229,3 @@ def _policy(reference: str) -> tuple[str, Policy]:
     named = NAME.fullmatch(reference) is not None and not reference.endswith((".yaml", ".yml"))
     path = settings().config_dir / "release" / f"{reference}.yaml" if named else Path(reference)
     return path.stem, load_policy(path)
-
-
-def _author() -> str:
-    task = settings().step
-    return task.key()[:120] if task.known else "cli"

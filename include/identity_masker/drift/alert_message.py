@@ -19,13 +19,12 @@ WORDS: dict[Outcome, str] = {
 
 
 class Alert(BaseModel):
-    """As `masker alerts send --file` takes it. `incident` is the same for all nights of a version, `event` for one."""
+    """As `masker alerts send --file` takes it. `incident` is the same for all nights of a version."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     area: Literal["drift"] = "drift"
     incident: str
-    event: str
     state: Literal["firing", "resolved"]
     severity: Literal["info", "warning", "critical"]
     title: str
@@ -68,9 +67,8 @@ def _message(
     facts: dict[str, str],
 ) -> Alert:
     text = "\n".join([*reasons[:SHOWN], *([f"{len(reasons) - SHOWN} more"] if len(reasons) > SHOWN else [])])
-    event = f"{window.start.isoformat()}/{window.end.isoformat()}"
     incident = f"drift/{window.version}"
-    return Alert(incident=incident, event=event, state=state, severity=severity, title=title, text=text, facts=facts)
+    return Alert(incident=incident, state=state, severity=severity, title=title, text=text, facts=facts)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from identity_masker import artifacts
+from identity_masker import artifacts, duck
 from identity_masker.drift.tables import MEMORY
 from identity_masker.errors import BadInputError
 from identity_masker.serving.picture_code import SIZE, from_text
@@ -69,8 +68,7 @@ class EventTables:
 @contextmanager
 def event_tables(store: str, work: Path, threads: int) -> Iterator[EventTables]:
     """A DuckDB that reads `store`, and spills into the folder `work` what exceeds 512 MB."""
-    config: dict[str, Any] = {"memory_limit": MEMORY, "threads": max(1, threads), "preserve_insertion_order": True}
-    with duckdb.connect(config=config) as connection:
+    with duck.connect(memory_limit=MEMORY, threads=str(max(1, threads)), preserve_insertion_order=True) as connection:
         connection.execute(f"SET temp_directory = {literal(str(work / 'spill'))}; SET TimeZone = 'UTC'")
         if not artifacts.is_local(store):
             connection.register_filesystem(artifacts.split(store)[0])

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from identity_masker import duck
 from identity_masker.drift.policy import DriftPolicy
 from identity_masker.drift.summary import TableSummary
 from identity_masker.errors import BadInputError, NotFoundError
@@ -31,12 +32,7 @@ def summarise(
     file is there, `BadInputError` for another format or a file that cannot be read.
     """
     reader, arguments = _reader(source)
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory,
-        "threads": str(max(1, threads)),
-        "preserve_insertion_order": "true",
-    }
-    with duckdb.connect(config=config) as connection:
+    with duck.connect(memory_limit=memory, threads=max(1, threads), preserve_insertion_order=True) as connection:
         try:
             batches = _batches(connection, f"SELECT * FROM {reader}", arguments)  # noqa: S608 - reader is a constant
             summary = TableSummary.empty(batches.schema, policy, seed)

@@ -18,6 +18,7 @@ from identity_masker.serving.request_log import OK
 from identity_masker.telemetry.events.reading import newest
 
 MOST_ROWS = 100_000
+FEWEST_QUIET = 100
 DAY = timedelta(days=1)
 Row = dict[str, object]
 
@@ -82,23 +83,22 @@ def _alarms(detector: StreamDetector, columns: list[str], rows: list[Row]) -> li
 
 
 def _alert(found: Watched) -> Alert | None:
-    if not found.drift:
+    """Drift, or that it is over: rows enough and no alarm at all."""
+    name, incident = found.semver or found.version, f"drift/{found.version}/stream"
+    facts = {"model version": name, "since": found.since}
+    if not found.drift and (found.alarms or found.rows < FEWEST_QUIET):
         return None
-    moved = ", ".join(f"{name} {shift:+.1f}" for name, shift in found.strongest.items())
-    name = found.semver or found.version
+    if not found.drift:
+        title, text = f"the traffic of version {name} is as its reference", f"no alarm in {found.rows} requests"
+        return Alert(incident=incident, state="resolved", severity="info", title=title, text=text, facts=facts)
+    moved = ", ".join(f"{column} {shift:+.1f}" for column, shift in found.strongest.items())
     return Alert(
-        incident=f"drift/{found.version}/stream",
-        event=found.since,
+        incident=incident,
         state="firing",
         severity="warning",
         title=f"the traffic of version {name} has left its reference",
         text=f"{found.alarms} alarms in {found.rows} requests, {found.expected:.2g} expected",
-        facts={
-            "model version": name,
-            "since": found.since,
-            "first alarm": str(found.first_alarm),
-            "shifts in standard errors": moved,
-        },
+        facts={**facts, "first alarm": str(found.first_alarm), "shifts in standard errors": moved},
     )
 
 

@@ -31,7 +31,7 @@ class Entries:
     """The relation `entry` (unit, entered, arm, day, period, attributes) and what was found on the way to it.
 
     `day`: whole days since `start`, from 0. `period`: number of weight changes before the entry.
-    `timed`: whether exposures have times; without, all units entered on day 0.
+    `timed`: whether exposures have times; without, all units entered on day 0. `last_us`: the last entry.
     """
 
     start: datetime | None
@@ -42,6 +42,7 @@ class Entries:
     invalid: int
     multiple: int
     outside: int
+    last_us: int | None
     attributes: tuple[str, ...]
 
     @property
@@ -63,25 +64,32 @@ def enter(connection: duckdb.DuckDBPyConnection, experiment: Experiment, exposur
     attributes = _attributes(experiment, exposures)
     _make_exposure(connection, experiment, exposures, (unit, variant, time), attributes)
     valid = f"unit IS NOT NULL AND arm IS NOT NULL AND entered IS NOT NULL{_not_forced(exposures)}"
-    total, good, first = one(
+    total, good, first, invalid = one(
         connection,
-        f"SELECT count(*), count(*) FILTER ({valid}), min(entered) FILTER ({valid}) FROM exposure",  # noqa: S608
+        f"SELECT count(*), count(*) FILTER ({valid}), min(entered) FILTER ({valid}), "  # noqa: S608
+        "count(*) FILTER (unit IS NULL OR arm IS NULL OR entered IS NULL) FROM exposure",
     )
     if not good:
         raise BadInputError("there is no exposure", got=f"{total} rows in {exposures.path}, none usable")
     distinct = all_distinct(connection, "unit", "exposure")
     start = _start(experiment, first) if time else None
     multiple = _make_units(connection, valid, attributes, distinct=distinct)
-    outside = _make_entry(connection, experiment, start, attributes)
+    inside = _make_entry(connection, experiment, start, attributes)
+    units, outside, last = one(
+        connection,
+        f"SELECT count(*) FILTER ({inside}), count(*) FILTER (NOT ({inside})), max(entered) FILTER ({inside}) "  # noqa: S608
+        "FROM first_exposure",
+    )
     return Entries(
         start=start,
         timed=time is not None,
         distinct=distinct,
         exposures=int(good),
-        units=int(scalar(connection, "SELECT count(*) FROM entry")),
-        invalid=int(_invalid(connection)),
+        units=int(units),
+        invalid=int(invalid),
         multiple=multiple,
-        outside=outside,
+        outside=int(outside),
+        last_us=last,
         attributes=attributes,
     )
 
@@ -160,14 +168,14 @@ def _make_units(connection: duckdb.DuckDBPyConnection, valid: str, attributes: S
 
 def _make_entry(
     connection: duckdb.DuckDBPyConnection, experiment: Experiment, start: datetime | None, attributes: Sequence[str]
-) -> int:
-    """The relation `entry`; returns how many units entered outside the schedule."""
+) -> str:
+    """The relation `entry`; returns the condition on `first_exposure` for an entry inside the schedule."""
     extra = "".join(f", {quoted(name)}" for name in attributes)
     if start is None:
         connection.execute(
             f"CREATE TEMP VIEW entry AS SELECT unit, entered, arm, 0 AS day, 0 AS period{extra} FROM first_exposure"  # noqa: S608
         )
-        return 0
+        return "true"
     begin = microseconds_of(start)
     inside = f"entered >= {begin} AND entered < {begin + experiment.schedule.days * DAY_US}"
     changes = " + ".join(f"(entered >= {microseconds_of(change.at)})::INT" for change in experiment.weight_changes)
@@ -175,7 +183,7 @@ def _make_entry(
         f"CREATE TEMP VIEW entry AS SELECT unit, entered, arm, ((entered - {begin}) // {DAY_US})::INT AS day, "  # noqa: S608
         f"({changes or '0'})::INT AS period{extra} FROM first_exposure WHERE {inside}"
     )
-    return int(scalar(connection, f"SELECT count(*) FROM first_exposure WHERE NOT ({inside})"))  # noqa: S608
+    return inside
 
 
 def _start(experiment: Experiment, first: int) -> datetime:
@@ -183,11 +191,6 @@ def _start(experiment: Experiment, first: int) -> datetime:
     if experiment.schedule.start is not None:
         return experiment.schedule.start
     return datetime.fromtimestamp(first // DAY_US * DAY_US / 1e6, tz=UTC)
-
-
-def _invalid(connection: duckdb.DuckDBPyConnection) -> int:
-    missing = "unit IS NULL OR arm IS NULL OR entered IS NULL"
-    return int(scalar(connection, f"SELECT count(*) FROM exposure WHERE {missing}"))  # noqa: S608
 
 
 def _not_forced(exposures: Table) -> str:

@@ -81,7 +81,7 @@ def gather(
         entries = enter(connection, experiment, tables.opened(connection, "exposure_file", exposures))
         table = tables.opened(connection, "outcome_file", outcome_file)
         found = outcomes.collect(connection, experiment, table, entries)
-        source = Source(connection, experiment, entries, found, _as_of(connection, entries, found, as_of))
+        source = Source(connection, experiment, entries, found, _as_of(entries, found, as_of))
         arms = _arms(source)
         summaries = summarise(connection, experiment, entries, found)
         return Evidence(
@@ -212,14 +212,12 @@ def _counts(source: Source) -> Counts:
     )
 
 
-def _as_of(
-    connection: duckdb.DuckDBPyConnection, entries: Entries, found: Outcomes, given: datetime | None
-) -> datetime | None:
+def _as_of(entries: Entries, found: Outcomes, given: datetime | None) -> datetime | None:
     if entries.start is None:
         return None
     if given is not None:
         return given if given.tzinfo else given.replace(tzinfo=UTC)
-    last = found.last if found.timed else tables.scalar(connection, "SELECT max(entered) FROM entry")
+    last = found.last if found.timed else entries.last_us
     if last is None:
         return entries.start
     days = (last - entries.start_us) // (DAY // timedelta(microseconds=1)) + 1

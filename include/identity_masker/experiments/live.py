@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Self
 
 from identity_masker.errors import MaskerError
-from identity_masker.experiments import catalog
+from identity_masker.experiments import catalog, variant_servers
 from identity_masker.experiments.assignment import Rule, assign, bucket_ranges
 from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.live_versions import LiveVersions
 from identity_masker.experiments.sticky import assign_sticky
 from identity_masker.experiments.sticky_table import StickyTable
+from identity_masker.experiments.variant_servers import Pins
 from identity_masker.serving.allocations import AllocationLedger, AllocationRevision
 from identity_masker.serving.control import Control
 from identity_masker.serving.exposures import Attributes, Exposure
+from identity_masker.serving.holds import Holds
 from identity_masker.telemetry import logs
 
 REFRESH_SECONDS = 1.0
@@ -52,6 +54,7 @@ class _Stores:
         self.control = Control(url)
         self.versions = LiveVersions(self.control)
         self.sticky = StickyTable(url)
+        self.holds = Holds(self.control)
 
     def close(self) -> None:
         for each in (self.control, self.ledger, self.sticky):
@@ -117,7 +120,8 @@ class LiveExperiments:
         stores.versions.refresh()
         if any(each.sticky for each in self._experiments):
             stores.sticky.sync()
-        found = [_served(each, revisions.get(each.name, []), stores.versions) for each in self._experiments]
+        pins = variant_servers.pins(stores.holds.all())
+        found = [_served(each, revisions.get(each.name, []), stores.versions, pins) for each in self._experiments]
         self._live = tuple(each for each in found if each is not None)
         self._say_idle()
 
@@ -155,9 +159,12 @@ def live(experiment: Experiment, revisions: Sequence[AllocationRevision], versio
     return Live(experiment, tuple(rules), versions)
 
 
-def _served(experiment: Experiment, revisions: Sequence[AllocationRevision], known: LiveVersions) -> Live | None:
+def _served(
+    experiment: Experiment, revisions: Sequence[AllocationRevision], known: LiveVersions, pins: Pins
+) -> Live | None:
     """The experiment, if every variant has a model server: arms that all meet the champion would not differ."""
-    versions = tuple(version for each in experiment.variants.values() if (version := known.of(each.model)))
+    found = (known.of(each.model, pins.get((experiment.name, name))) for name, each in experiment.variants.items())
+    versions = tuple(version for version in found if version)
     if experiment.unit != "user" or len(versions) < len(experiment.variants):
         return None
     return live(experiment, revisions, versions)

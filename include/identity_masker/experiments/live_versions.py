@@ -34,9 +34,12 @@ class LiveVersions:
         self._champion = revision.table.champion_version if revision else None
         self._deployed = {each.semver: each.version for each in self._control.deployments()}
 
-    def of(self, reference: str) -> str | None:
-        """The registry's number of a version that model servers are deployed for; None when there is none."""
-        version = self._champion if reference == "champion" else self._fixed(reference)
+    def of(self, reference: str, pinned: str | None = None) -> str | None:
+        """The registry's number of a version that model servers are deployed for; None when there is none.
+
+        `pinned`: the version that the control database holds for the variant, for all gateways alike.
+        """
+        version = self._champion if reference == "champion" else pinned or self._fixed(reference)
         return version if version in {self._champion, *self._deployed.values()} else None
 
     def _fixed(self, reference: str) -> str | None:

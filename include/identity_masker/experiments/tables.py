@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from identity_masker import duck
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.settings import settings
 
@@ -59,7 +60,7 @@ class Table:
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB in memory that spills to disk beyond 1.3 GB."""
     config = settings()
-    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False})
+    connection = duck.connect(memory_limit=MEMORY_LIMIT, preserve_insertion_order=False)
     try:
         spill = config.home / "tmp" / "experiments"
         connection.execute(f"SET temp_directory = {literal(str(spill))}; SET TimeZone = 'UTC'")

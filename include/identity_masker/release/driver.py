@@ -38,6 +38,7 @@ from identity_masker.release.transition import (
     is_ours,
 )
 from identity_masker.serving.control import Control, Revision
+from identity_masker.serving.holds import Holds
 from identity_masker.serving.routing import RoutingTable
 from identity_masker.telemetry import logs
 
@@ -72,7 +73,10 @@ class Driver:
         registry: Registry,
         store: str,
         now: Callable[[], datetime] = utc_now,
+        told: Callable[[Rollout], None] = lambda _rollout: None,
     ) -> None:
+        """`told` gets the rollout after each step that was recorded."""
+        self._told = told
         self._control, self._target, self._gateway, self._registry = control, target, gateway, registry
         self._store, self._now = store, now
         self._log = RolloutLog(control)
@@ -98,6 +102,8 @@ class Driver:
             except ConflictError:
                 continue  # another driver, or another writer of the routing table, was faster: look again
             _tell(entry.rollout, after)
+            if after != entry.rollout:
+                self._told(after)
             return progress(after)
         raise TemporaryError("others keep changing the rollout or the routing table", got=f"{ATTEMPTS} attempts")
 
@@ -264,7 +270,11 @@ class Driver:
 
     def _finish(self, rollout: Rollout, seen: Seen) -> None:
         loser = rollout.champion if rollout.outcome == "promoted" else rollout.candidate
-        if not traffic_table.mentions(seen.revision.table, loser.version):
+        if traffic_table.mentions(seen.revision.table, loser.version):
+            return
+        if held := Holds(self._control).floor(loser.version):
+            self._target.scale(loser, held, author=rollout.signature, reason="held by an experiment")
+        else:
             self._target.remove(loser, author=rollout.signature, reason=_reason(rollout))
 
 

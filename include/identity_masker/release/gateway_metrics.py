@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from identity_masker.errors import TemporaryError
 from identity_masker.release.evidence import Arm, ArmName, Histogram, Interval
@@ -49,12 +49,16 @@ class Gateway(Protocol):
 class HttpGateway:
     """The gateway at `url`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: SecretStr | None = None) -> None:
+        """`token`: for a gateway that asks for one."""
         self._url = url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {token.get_secret_value()}"} if token else {}
 
     def read(self) -> Snapshot:
         try:
-            answer = httpx.get(f"{self._url}/metrics", timeout=READ_SECONDS, trust_env=False).raise_for_status()
+            answer = httpx.get(
+                f"{self._url}/metrics", timeout=READ_SECONDS, headers=self._headers, trust_env=False
+            ).raise_for_status()
         except httpx.HTTPError as error:
             raise TemporaryError(
                 "the gateway does not tell its metrics",

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from importlib import resources
 from importlib.metadata import version
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.exceptions import HTTPException
@@ -16,6 +16,7 @@ from identity_masker.errors import BadInputError
 from identity_masker.faces.decode import UndecodableError
 from identity_masker.serving import problem
 from identity_masker.serving.body import ClientGoneError
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.problem import HttpError
 from identity_masker.serving.worker import MaskingFailedError
 from identity_masker.telemetry import logs
@@ -47,15 +48,19 @@ _DOCS_START = """SwaggerUIBundle({
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
-def application(title: str, description: str, metrics: HttpMetrics) -> FastAPI:
-    """An application with `/docs`, `/openapi.json`, `/metrics` and an answer in words to every error."""
+def application(title: str, description: str, metrics: HttpMetrics, guard: Guard | None = None) -> FastAPI:
+    """An application with `/docs`, `/openapi.json`, `/metrics` and an answer in words to every error.
+
+    With a `guard` every route needs what it says, before anything of the request is read.
+    """
     app = FastAPI(
         title=title,
         description=description,
         version=version("identity-masker"),
-        openapi_tags=[{"name": "masking"}, {"name": "events"}, {"name": "operations"}],
+        openapi_tags=[{"name": "masking"}, {"name": "inference"}, {"name": "events"}, {"name": "operations"}],
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(guard)] if guard else [],
     )
     _handle_errors(app)
     _add_docs(app)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from identity_masker.errors import BadInputError, TemporaryError
 from identity_masker.serving.board import STALE_SECONDS
 from identity_masker.serving.control import Control, Deployment, Endpoint, Revision
+from identity_masker.serving.holds import Holds
 from identity_masker.serving.model import fetch
 from identity_masker.serving.routing import only
 from identity_masker.telemetry import logs
@@ -187,11 +188,12 @@ def _version_before(control: Control, version: str) -> str | None:
 
 
 def _let_go(candidate: Candidate, options: DeployOptions, control: Control) -> None:
-    """Scale every other version down, once no gateway sends to it any more."""
+    """Scale every other version down as far as nobody holds it, once no gateway sends to it any more."""
     others = [d for d in control.deployments() if d.version != candidate.version]
     if not others:
         return
     time.sleep(SETTLE_SECONDS)
+    holds = Holds(control)
     for other in others:
-        gone = other.model_copy(update={"replicas": 0})
+        gone = other.model_copy(update={"replicas": min(other.replicas, holds.floor(other.version))})
         control.deploy(gone, author=options.author, reason=f"replaced by {candidate.semver}")

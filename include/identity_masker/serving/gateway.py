@@ -21,8 +21,10 @@ from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
 from identity_masker.serving.gateway_measures import GatewayMeasures
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, overloaded
+from identity_masker.serving.quota.limiter import Limiter
 from identity_masker.serving.request_log import RequestLog, Served
 from identity_masker.serving.routing import TESTER, choose
 from identity_masker.serving.upstream import Headers, Reply, UpstreamError
@@ -69,9 +71,22 @@ class _Target(NamedTuple):
 class Gateway:
     """The state of the gateway and its application. `app` is to be served by one event loop."""
 
-    def __init__(self, config: GatewayConfig, control_url: str, *, assign: Assign | None = None) -> None:
-        """`assign` says which experiments a user is in; without it there are none."""
+    def __init__(
+        self,
+        config: GatewayConfig,
+        control_url: str,
+        *,
+        assign: Assign | None = None,
+        guard: Guard | None = None,
+        limiter: Limiter | None = None,
+    ) -> None:
+        """`assign` says which experiments a user is in; without it there are none.
+
+        Without `guard` all may ask, and without `limiter` as often as they like.
+        """
         self.config = config
+        self.guard = guard
+        self.limiter = limiter
         self.board = Board()
         self.metrics = HttpMetrics("gateway")
         self._control_url = control_url
@@ -150,6 +165,7 @@ class Gateway:
         served.semver = reply.headers.get(b"x-model-version", target.semver.encode()).decode("latin-1")
         exchange.note(variant=target.variant, bytes_out=len(reply.body))
         headers = {n.decode(): reply.headers[n].decode("latin-1") for n in RETURNED if n in reply.headers}
+        headers |= getattr(request.state, "quota", {})
         return Response(reply.body, reply.status, {**headers, "x-variant": target.variant})
 
     def _enter(self, served: Served, user: str | None, given: str | None) -> None:

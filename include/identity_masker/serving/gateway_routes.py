@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Request, Response
 
 from identity_masker.serving import outcomes
 from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from identity_masker.serving.gateway import Gateway
 
 MASK = "/v1/mask"
+PERMISSIONS = {
+    MASK: "mask",
+    "/v1/events": "events:write",
+    "/v1/routing": "routing:read",
+    "/metrics": "metrics:read",
+}
+"""What a token has to give for each route."""
+
 VARIANT_HEADER = {
     "x-variant": {
         "description": "Name of the variant in the routing table, or EXPERIMENT:VARIANT.",
@@ -46,8 +54,9 @@ UserAttributes = Annotated[
 
 def routes(gateway: Gateway) -> FastAPI:
     """The application of `gateway`."""
-    app = application("Identity masker", DESCRIPTION, gateway.metrics)
+    app = application("Identity masker", DESCRIPTION, gateway.metrics, gateway.guard)
     app.router.lifespan_context = gateway.running
+    limited = [Depends(gateway.limiter)] if gateway.limiter else []
 
     @app.post(
         MASK,
@@ -55,7 +64,8 @@ def routes(gateway: Gateway) -> FastAPI:
         summary="Mask one picture",
         description=DESCRIPTION,
         response_class=Response,
-        responses=mask_responses(400, 408, 413, 415, 422, 500, 503, 504, headers=VARIANT_HEADER),
+        dependencies=limited,
+        responses=mask_responses(400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504, headers=VARIANT_HEADER),
         openapi_extra=BODY,
     )
     async def mask(
@@ -72,7 +82,8 @@ def routes(gateway: Gateway) -> FastAPI:
         "/v1/events",
         tags=["events"],
         summary="Tell what a user did",
-        responses=documented(400, 408, 413, 415, 422, 503),
+        dependencies=limited,
+        responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
         openapi_extra=outcomes.BODY,
     )
     async def events(request: Request, user: RequiredUserId) -> Accepted:

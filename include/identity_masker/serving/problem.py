@@ -100,6 +100,17 @@ def internal() -> HttpError:
 
 _EXAMPLES = {
     400: ("empty_body", "the body is empty; expected the bytes of a picture.", "send the picture as the body"),
+    401: (
+        "token_expired",
+        "the token has expired.",
+        "get a new token (`masker token issue`)",
+    ),
+    403: (
+        "forbidden",
+        "the role viewer may not do this; expected one of the roles admin, client, operator.",
+        "ask an admin for a token of such a role (`masker token issue`)",
+    ),
+    404: ("unknown_model", "this server does not have the model.", "ask for one that is served"),
     408: ("slow_body", "the body did not arrive in time; expected the whole body within 15 s.", "send it again"),
     413: ("body_too_large", "the body is too large; got 30000000 bytes; expected at most 20971520 bytes.", "send less"),
     415: (
@@ -112,6 +123,7 @@ _EXAMPLES = {
         "the picture ends too early; expected a whole file.",
         "copy or download the file again",
     ),
+    429: ("over_quota", "this client asks too often.", "try again in 1 s, as Retry-After says"),
     500: ("masking_failed", "the model could not mask this picture.", "report the request id to the operator"),
     503: ("overloaded", "the server is full.", "try again in 1 s, as Retry-After says"),
     504: ("deadline", "the picture was not masked in time; expected an answer within 30 s.", "try again later"),

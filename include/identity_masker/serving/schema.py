@@ -103,6 +103,28 @@ sticky_assignments = Table(
     UniqueConstraint("attribute", "unit", "key", name="one_variant_a_unit"),
 )
 
+holds = Table(
+    "holds",
+    metadata,
+    Column("holder", String(80), primary_key=True),
+    Column("part", String(60), primary_key=True),
+    Column("version", String(64), nullable=False),
+    Column("semver", String(64), nullable=False),
+    Column("replicas", Integer, nullable=False),
+    Column("written_at", String(32), nullable=False),
+)
+
+revoked_tokens = Table(
+    "revoked_tokens",
+    metadata,
+    # After its end a token is refused anyway, and its row is of no use.
+    Column("token_id", String(64), primary_key=True),
+    Column("expires_at", Float, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("revoked_at", String(32), nullable=False),
+)
+
 rollouts = Table(
     "rollouts",
     metadata,

@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 
+import numpy as np
 from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,14 +22,16 @@ from identity_masker.serving import pictures
 from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
 from identity_masker.serving.application import application
 from identity_masker.serving.body import read_body, unless_gone
+from identity_masker.serving.inference import routes, wire
 from identity_masker.serving.model import ServedModel, warm_up
 from identity_masker.serving.problem import HttpError, documented, overloaded
-from identity_masker.serving.worker import Pixels, Worker
+from identity_masker.serving.worker import Worker
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.http import Edge, Exchange
 from identity_masker.telemetry.metrics import SECONDS, HttpMetrics
 
 CODEC_THREADS = 2
+T = TypeVar("T")
 log = logs.logger(__name__)
 
 
@@ -39,6 +42,7 @@ class ServerConfig(BaseModel):
 
     batch: int = Field(default=8, ge=1, le=256, description="Pictures masked in one call of the model, at most.")
     capacity: int = Field(default=64, ge=1, description="Requests taken on at a time; more get 503.")
+    images: int = Field(default=64, ge=1, le=1024, description="Images in one inference request.")
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=30.0, gt=0, description="Time from the whole body to the masked picture.")
     limits: Limits = Field(default=Limits(max_pixels=2048 * 2048), description="What a picture may cost.")
@@ -128,6 +132,29 @@ class ModelServer:
         headers = {"x-model-version": model.semver, "vary": "accept"}
         return Response(answer, media_type=pictures.MEDIA_TYPES[name], headers=headers)
 
+    def serving(self) -> ServedModel:
+        """The model. Raises `HttpError` 503 while there is none."""
+        if self._model is None:
+            raise overloaded("the model is not loaded yet", "not_ready", seconds=2)
+        return self._model
+
+    async def infer(self, request: Request, model: str) -> Response:
+        """Answer a request of the Open Inference Protocol. Raises as `mask`; one failed image fails the request."""
+        with self._place() as (served, worker):
+            limits = self.config.limits
+            body = await read_body(request, max_bytes=limits.max_bytes, seconds=self.config.body_seconds)
+            asked = wire.parse(body, request.headers, wire.Limits(self.config.images, limits.max_pixels))
+            keys = asked.keys or [secrets.token_hex(16) for _ in asked.images]
+            jobs = [worker.submit(image, key) for image, key in zip(asked.images, keys, strict=True)]
+            masked = await self._answer(request, asyncio.gather(*jobs))
+            loop = asyncio.get_running_loop()
+            content, headers = await loop.run_in_executor(
+                self._codec, wire.answer, model, served.version, asked, np.stack(masked)
+            )
+        exchange: Exchange = request.state.exchange
+        exchange.note(model_version=served.semver, images=len(jobs), bytes_out=len(content))
+        return Response(content, headers={**headers, "x-model-version": served.semver})
+
     @contextmanager
     def _place(self) -> Iterator[tuple[ServedModel, Worker]]:
         """One of the `capacity` places. Raises `HttpError` 503 when there is none, or no model yet."""
@@ -143,8 +170,8 @@ class ModelServer:
         finally:
             self._taken -= 1
 
-    async def _answer(self, request: Request, job: asyncio.Future[Pixels]) -> Pixels:
-        """The masked picture. A client that leaves, or time running out, takes the picture out of the queue."""
+    async def _answer(self, request: Request, job: asyncio.Future[T]) -> T:
+        """What the model made of it. A client that leaves, or time running out, takes the picture out of the queue."""
         try:
             return await unless_gone(request, job, seconds=self.config.answer_seconds)
         except TimeoutError as error:
@@ -194,6 +221,8 @@ def _routes(server: ModelServer) -> FastAPI:
     )
     async def mask(request: Request, key: QueryKey = None, header_key: HeaderKey = None) -> Response:
         return await server.mask(request, header_key or key)
+
+    routes.add(app, server)
 
     @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
     async def live() -> Health:

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from identity_masker import artifacts
+from identity_masker.alerts import config as alert_config
+from identity_masker.alerts.channels import configured
 from identity_masker.errors import MaskerError
 from identity_masker.settings import PROJECT, Settings
 from identity_masker.stack import ports
@@ -56,6 +58,8 @@ def examine(config: Settings) -> Report:
         _service("mlflow", f"{config.tracking_uri}/health"),
         _service("airflow", f"http://{config.host}:{config.airflow_port}/api/v2/monitor/health"),
         _service("gateway", f"http://{config.host}:{config.gateway_port}/health/live"),
+        _service("alerts", f"http://{config.host}:{config.alerts_port}/health/live"),
+        _alert_channels(config),
         *_ports(config),
         _kubernetes(),
     ]
@@ -164,6 +168,18 @@ def _service(name: str, url: str) -> Check:
         return Check(name=name, state="off", detail=f"{url} does not answer", fix="`make run` starts it")
     healthy = answer.status_code == httpx.codes.OK
     return Check(name=name, state="ok" if healthy else "off", detail=f"{url} answers {answer.status_code}")
+
+
+def _alert_channels(config: Settings) -> Check:
+    name = "alert channels"
+    try:
+        wanted = alert_config.load(config.config_dir)
+        there = configured.channels(wanted, config)
+    except MaskerError as error:
+        return Check(name=name, state="missing", detail=str(error), fix="see docs/alerts.md")
+    missing = "; ".join(f"{channel} needs {needs}" for channel, needs in configured.missing(wanted, there).items())
+    found = ", ".join(there)
+    return Check(name=name, state="off" if len(there) == 1 else "ok", detail=found, fix=missing and f"set: {missing}")
 
 
 def _ports(config: Settings) -> list[Check]:

@@ -47,6 +47,7 @@ def _masker(config: Settings, home: Home) -> dict[str, str]:
         "MASKER_HOST": config.host,
         "MASKER_MLFLOW_PORT": str(config.mlflow_port),
         "MASKER_GATEWAY_PORT": str(config.gateway_port),
+        "MASKER_ALERTS_PORT": str(config.alerts_port),
         "MASKER_SERVER_PORT": str(config.server_port),
         "MASKER_EVENTS_DIR": str(config.events),
         "MASKER_MASK_KEY": home.secrets()["mask_key"],

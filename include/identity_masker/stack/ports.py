@@ -14,6 +14,7 @@ def wanted(config: Settings) -> dict[str, tuple[int, str]]:
         "airflow": (config.airflow_port, "MASKER_AIRFLOW_PORT"),
         "mlflow": (config.mlflow_port, "MASKER_MLFLOW_PORT"),
         "gateway": (config.gateway_port, "MASKER_GATEWAY_PORT"),
+        "alerts": (config.alerts_port, "MASKER_ALERTS_PORT"),
         "model server": (config.server_port, "MASKER_SERVER_PORT"),
         "airflow scheduler logs": (config.airflow_log_port, "MASKER_AIRFLOW_LOG_PORT"),
         "airflow triggerer logs": (config.airflow_log_port + 1, "MASKER_AIRFLOW_LOG_PORT"),

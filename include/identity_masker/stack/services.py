@@ -55,6 +55,8 @@ def unready(config: Settings, api: AirflowApi) -> list[str]:
         waiting.append("mlflow")
     if not _answers(f"http://{config.host}:{config.gateway_port}/health/live"):
         waiting.append("gateway")
+    if not _answers(f"http://{config.host}:{config.alerts_port}/health/ready"):
+        waiting.append("alerts")
     return waiting
 
 

@@ -74,6 +74,16 @@ def test_every_task_has_owner_timeout_and_retries_with_back_off(dag: DAG) -> Non
         assert task.max_retry_delay
 
 
+def test_people_are_told_of_failures_retries_late_runs_and_recoveries(dag: DAG) -> None:
+    assert dag.on_success_callback.happening == "succeeded"
+    (late,) = dag.deadline
+    assert (late.callback.path, late.callback.kwargs) == ("masker_notifier.MaskerNotifier", {"happening": "late"})
+    assert late.interval > timedelta(0)
+    for task in dag.tasks:
+        assert [callback.happening for callback in task.on_failure_callback] == ["failed"], task.task_id
+        assert [callback.happening for callback in task.on_retry_callback] == ["retries"], task.task_id
+
+
 def test_every_step_queues_in_a_pool_that_exists(dag: DAG) -> None:
     pools = airflow_settings.pools(airflow_settings.DEFAULT_PATH)
     for step in steps(dag):
@@ -132,6 +142,7 @@ def steps(dag: DAG) -> list[MaskerStep]:
                 "due": "experiments due",
                 "experiment.evaluate": "experiments run",
                 "experiment.adjust": "experiments adjust",
+                "serve": "experiments serve",
             },
         ),
         ("check_drift", {"collect": "drift collect", "embeddings": "drift test", "verdict": "drift verdict"}),

@@ -1,28 +1,41 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from identity_masker.alerts.ledger import ledger
+from identity_masker.alerts.outbox import Outbox
+from identity_masker.drift.alert_message import Alert
 from masker_drift import told
 
-ALERT = {"incident": "drift/3", "state": "firing", "severity": "warning", "title": "drift", "text": "why", "facts": {}}
+ALERT = Alert(incident="drift/3", state="firing", severity="warning", title="drift", text="why", facts={})
 
 
 def judged(**alert: Any) -> dict[str, Any]:
-    return {"verdict": "drift", "alert": {**ALERT, **alert}, "report": "store/report.html"}
+    made = ALERT.model_copy(update=alert).model_dump(mode="json")
+    return {"verdict": "drift", "alert": made, "report": "store/report.html"}
 
 
-@pytest.mark.parametrize(("severity", "level"), [("warning", logging.WARNING), ("info", logging.INFO)])
-def test_an_alert_is_written_to_the_log_with_its_report(
-    severity: str, level: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def sent(home: Path) -> list[str]:
+    with Outbox(f"sqlite:///{home}/control.db") as outbox:
+        return [each.title for each in reversed(ledger(outbox, 20, all_deliveries=True).deliveries)]
+
+
+def test_nights_of_one_drift_are_told_once_and_their_end_too(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert told(judged(severity=severity)) == {**ALERT, "severity": severity, "report": "store/report.html"}
-    (record,) = (each for each in caplog.records if each.name == "masker_drift")
-    assert (record.levelno, record.getMessage()) == (level, "drift. why Report: store/report.html")
+    nights = [judged(), judged(title="drift again"), judged(state="resolved", title="over")]
+    assert [told(night)["told"] for night in nights] == ["opened", "repeat", "ended"]
+    assert sent(home) == ["drift", "over"]
+    assert "drift. why Report: store/report.html. Alert: opened" in caplog.text
+
+
+def test_an_end_of_what_was_never_told_alerts_nobody(home: Path) -> None:
+    assert told(judged(state="resolved", severity="info"))["told"] == "nothing_to_end"
+    assert sent(home) == []
 
 
 def test_silence_is_skipped() -> None:

@@ -10,6 +10,7 @@ from identity_masker.errors import BadInputError, ConflictError, NotFoundError, 
 from identity_masker.release.rollback import roll_back
 from identity_masker.release.rollout_replay import replay
 from identity_masker.serving.control import Control
+from identity_masker.serving.holds import Hold, Holds
 from identity_masker.serving.routing import RoutingTable, Variant, only
 
 ROLLING = {"max_surge": 1, "max_unavailable": 0, "batches": [0.25, 0.25, 0.5], "soak_seconds": 20}
@@ -25,6 +26,13 @@ def test_a_healthy_version_gets_all_traffic_step_by_step_and_becomes_the_champio
     assert world.registry.aliases == {"champion": "2", "previous": "1"}
     assert world.registry.tags["2"]["release_outcome"] == "promoted"
     assert world.deployed() == {"2": 1}
+
+
+def test_the_old_champion_keeps_the_servers_that_an_experiment_holds(world: World) -> None:
+    Holds(world.control).place(Hold("experiment:tint", "control", "1", "1.0.0", 1))
+    world.start()
+    assert world.run().outcome == "promoted"
+    assert world.deployed() == {"1": 1, "2": 1}
 
 
 def test_a_version_with_errors_is_taken_back_and_the_champion_was_never_out_of_place(world: World) -> None:

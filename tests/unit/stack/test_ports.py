@@ -18,9 +18,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def configured() -> Settings:
-    airflow, mlflow, gateway, server, logs, _ = free_ports(6)
+    airflow, mlflow, gateway, server, alerts, logs, _ = free_ports(7)
     return Settings(
-        airflow_port=airflow, mlflow_port=mlflow, gateway_port=gateway, server_port=server, airflow_log_port=logs
+        airflow_port=airflow,
+        mlflow_port=mlflow,
+        gateway_port=gateway,
+        server_port=server,
+        alerts_port=alerts,
+        airflow_log_port=logs,
     )
 
 

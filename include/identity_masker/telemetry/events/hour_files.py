@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from identity_masker import duck
 from identity_masker.errors import TemporaryError
 from identity_masker.telemetry.event_store import hour_of
 from identity_masker.telemetry.events.kinds import COLUMNS, Kind, Type
@@ -66,7 +67,7 @@ def merge(kind: Kind, stored: Path | None, new: list[Path], target: Path) -> int
     once = f"SELECT DISTINCT ON (event_id) * FROM ({sources}) ORDER BY event_id, origin"  # noqa: S608
     columns = ", ".join(f'"{name}"' for name in schema(kind).names)
     ordered = f"SELECT {columns} FROM ({once}) ORDER BY time, event_id"  # noqa: S608
-    with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill, "threads": 1}) as connection:
+    with duck.connect(memory_limit=MEMORY, temp_directory=spill, threads=1) as connection:
         try:
             connection.execute(f"COPY ({ordered}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd)")
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:

@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import duckdb
-
-from identity_masker import artifacts
+from identity_masker import artifacts, duck
 from identity_masker.telemetry import event_store
 from identity_masker.telemetry.events import hour_files, segments
 from identity_masker.telemetry.events.frames import lines
@@ -33,7 +31,7 @@ def newest(folder: Path, store: str, kind: Kind, since: datetime, limit: int) ->
         recent = f"SELECT * FROM {source} WHERE epoch_us(time) >= {_microseconds(since)}"  # noqa: S608
         once = f"SELECT DISTINCT ON (event_id) * FROM ({recent}) ORDER BY event_id, time"  # noqa: S608
         query = f"SELECT epoch_us(time) AS time, {columns} FROM ({once}) ORDER BY time DESC, event_id LIMIT {limit:d}"  # noqa: S608
-        with duckdb.connect() as connection:
+        with duck.connect() as connection:
             rows = connection.sql(query)
             found = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
     return [{**row, "time": _iso(row["time"])} for row in found]

@@ -1,0 +1,71 @@
+"""Who runs this command, and whether they may."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from identity_masker.settings import settings
+
+if TYPE_CHECKING:
+    from identity_masker.security.roles import Roles
+    from identity_masker.security.tokens import Verifier
+    from identity_masker.serving.guard import Guard
+
+LONGEST_NAME = 120
+
+
+def authorised(permission: str) -> str:
+    """The name under which the command is recorded.
+
+    A task of Airflow is who it is: Airflow has let its starter start it. Anybody else shows a token (MASKER_TOKEN)
+    where one is required. Raises `UnauthenticatedError` without a valid one, `ForbiddenError` without the permission.
+    """
+    config = settings()
+    if config.step.known:
+        return config.step.key()[:LONGEST_NAME]
+    if not config.auth_required:
+        return getpass.getuser()[:LONGEST_NAME]
+    from identity_masker.errors import UnauthenticatedError
+
+    if config.token is None:
+        raise UnauthenticatedError(
+            "missing", "this command needs a token", allowed=f"a role with {permission}", fix="set MASKER_TOKEN"
+        )
+    with verifying() as verifier:
+        principal = verifier.verify(config.token.get_secret_value())
+    roles().require(principal, permission)
+    return principal.subject[:LONGEST_NAME]
+
+
+def roles() -> Roles:
+    """The roles of the configuration folder."""
+    from identity_masker.security.roles import load_roles
+
+    return load_roles(settings().config_dir / "roles.yaml")
+
+
+@contextmanager
+def verifying() -> Iterator[Verifier]:
+    """Verifies tokens by the published keys and the revocations in the control database."""
+    from identity_masker.security.jwks import Published
+    from identity_masker.security.tokens import Verifier
+    from identity_masker.serving.control import Control
+    from identity_masker.serving.revocations import Revocations
+
+    with Control(settings().control_url) as control:
+        yield Verifier(Published(settings().public_keys), revoked=Revocations(control))
+
+
+@contextmanager
+def guarded(permissions: Mapping[str, str]) -> Iterator[Guard | None]:
+    """The guard of a service whose routes need `permissions`; None where no token is required."""
+    from identity_masker.serving.guard import Guard
+
+    if not settings().auth_required:
+        yield None
+        return
+    with verifying() as verifier:
+        yield Guard(verifier, roles(), permissions)

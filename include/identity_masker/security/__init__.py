@@ -1,0 +1,1 @@
+"""Tokens, roles and keys: who asks, and whether they may."""

@@ -1,0 +1,92 @@
+"""Who may ask a service for what: a permission for every route, and none for what is not listed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from fastapi import Request
+
+from identity_masker.errors import ForbiddenError, TemporaryError, UnauthenticatedError
+from identity_masker.security.roles import Principal, Roles
+from identity_masker.security.tokens import Verifier
+from identity_masker.serving.problem import HttpError, overloaded
+from identity_masker.telemetry.http import Exchange
+
+SCHEME = "bearer "
+EVERYBODY = ""
+"""The permission of routes that need no token."""
+
+OPEN_ROUTES = {
+    "/health/live": EVERYBODY,
+    "/health/ready": EVERYBODY,
+    "/docs": EVERYBODY,
+    "/docs/start.js": EVERYBODY,
+    "/docs/swagger-ui-bundle.js": EVERYBODY,
+    "/docs/swagger-ui.css": EVERYBODY,
+}
+LONGEST_TOKEN = 4096
+
+
+class Guard:
+    """Refuses requests whose token does not give the permission of their route."""
+
+    def __init__(self, verifier: Verifier, roles: Roles, permissions: Mapping[str, str]) -> None:
+        """`permissions`: route → permission. A route that is neither here nor open is refused to everybody."""
+        self._verifier = verifier
+        self._roles = roles
+        self._permissions = {**OPEN_ROUTES, **permissions}
+
+    async def __call__(self, request: Request) -> None:
+        """Raises `HttpError`: 401 without a valid token, 403 without the permission, 503 when neither can be told."""
+        route = getattr(request.scope.get("route"), "path", "")
+        permission = self._permissions.get(route)
+        if permission == EVERYBODY:
+            return
+        exchange: Exchange = request.state.exchange
+        try:
+            token = _bearer(request.headers.get("authorization"))
+            # Keys and revocations are read from files and the control database now and then.
+            principal = await asyncio.to_thread(self._verifier.verify, token)
+            request.state.principal = principal
+            exchange.note(role=principal.role, token_id=principal.token_id)
+            self._allow(principal, permission)
+        except UnauthenticatedError as error:
+            raise _unauthenticated(error) from error
+        except ForbiddenError as error:
+            raise HttpError(403, "forbidden", error.what, allowed=error.allowed, fix=error.fix or "") from error
+        except TemporaryError as error:
+            raise overloaded("it cannot be told now who asks", "auth_unavailable", seconds=2) from error
+
+    def _allow(self, principal: Principal, permission: str | None) -> None:
+        if permission is None:
+            raise ForbiddenError("nobody may ask for this route", fix="see /docs for the routes of this service")
+        self._roles.require(principal, permission)
+
+
+def _bearer(header: str | None) -> str:
+    if header is None:
+        raise UnauthenticatedError(
+            "missing", "there is no token", allowed="the header Authorization: Bearer TOKEN",
+            fix="send a token (`masker token issue`)",
+        )  # fmt: skip
+    if not header.lower().startswith(SCHEME) or len(header) > LONGEST_TOKEN:
+        raise UnauthenticatedError(
+            "malformed", "the header Authorization holds no bearer token", allowed="Authorization: Bearer TOKEN",
+            fix="send it in this form",
+        )  # fmt: skip
+    return header[len(SCHEME) :].strip()
+
+
+def _unauthenticated(error: UnauthenticatedError) -> HttpError:
+    """401 as RFC 6750 wants it."""
+    code = "" if error.reason == "missing" else ', error="invalid_token"'
+    return HttpError(
+        401,
+        f"token_{error.reason}",
+        error.what,
+        got=error.got,
+        allowed=error.allowed,
+        fix=error.fix or "",
+        headers={"www-authenticate": f'Bearer realm="identity-masker"{code}'},
+    )
