@@ -5,9 +5,11 @@ Trains a masker on a dataset version, attacks it (how often does a re-identifica
 and puts it before the gate: only a masker that hides better than it has to, and keeps what it has to keep, becomes a
 candidate.
 
-**Starts** when `face_dataset` is announced, by hand, or through the API.
+**Starts** when `face_dataset` is announced, when `check_drift` announces `drift_found` (then on the newest dataset), by
+hand, or through the API.
 **Announces** the asset `masker_candidate` with the model version, which starts `deploy_masker`; a rejected masker is
-registered too, and announced to nobody.
+registered too, and announced to nobody. `reference` describes what the version was trained on: `check_drift` compares
+the traffic with that every night.
 **When it fails**: training resumes from its checkpoint, so clear the failed task. The result of `register` says why a
 masker was rejected; curves and pictures are in MLflow under the run that `train` names.
 """
@@ -21,6 +23,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from masker_airflow import (
     DEFAULT_ARGS,
+    DRIFT_FOUND,
     FACE_DATASET,
     GPU_POOL,
     LIGHT,
@@ -51,7 +54,7 @@ PARAMS = {
 
 with DAG(
     dag_id="train_masker",
-    schedule=[FACE_DATASET],
+    schedule=FACE_DATASET | DRIFT_FOUND,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     params=PARAMS,
@@ -97,6 +100,14 @@ with DAG(
         pool=STEPS_POOL,
     )
 
+    reference = MaskerStep(
+        task_id="reference",
+        command="drift reference",
+        options={"model-version": register.output["version"]},
+        pool=STEPS_POOL,
+        execution_timeout=timedelta(hours=2),
+    )
+
     @task(outlets=[MASKER_CANDIDATE], **LIGHT)
     def publish(registered, trained, *, outlet_events):
         """Announce the model version, if the gate accepted it."""
@@ -105,4 +116,4 @@ with DAG(
         known = {name: registered[name] for name in ("version", "semver", "run_id")}
         outlet_events[MASKER_CANDIDATE].extra = {**known, "dataset": trained["dataset"]}
 
-    train >> evaluate >> register >> publish(register.output, train.output)
+    train >> evaluate >> register >> reference >> publish(register.output, train.output)

@@ -19,6 +19,7 @@ TAGS = ["masker"]
 FACE_DATASET = Asset(name="face_dataset", group="masker")  # extra: version, snapshot
 MASKER_CANDIDATE = Asset(name="masker_candidate", group="masker")  # extra: version, semver, run_id, dataset
 MASKER_CHAMPION = Asset(name="masker_champion", group="masker")  # extra: version, semver, revision
+DRIFT_FOUND = Asset(name="drift_found", group="masker")  # extra: version, window, reason
 
 # Pools of airflow_settings.yaml.
 STEPS_POOL = "steps"

@@ -10,16 +10,16 @@ from benchmarks.drift.tables import show
 from identity_masker.statistics.classifier_test import classifier_test
 from identity_masker.statistics.two_sample import mmd
 
-ROWS, DIMENSIONS, PERMUTATIONS, REPEATS = 2_000, 64, 1_000, 5
+DIMENSIONS, PERMUTATIONS = 64, 1_000
 
 
-def run() -> None:
+def run(rows: int, repeats: int) -> None:
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(ROWS, DIMENSIONS)), rng.normal(size=(ROWS, DIMENSIONS))
+    a, b = rng.normal(size=(rows, DIMENSIONS)), rng.normal(size=(rows, DIMENSIONS))
     lines = []
     for name, test in (("MMD", mmd), ("classifier", classifier_test)):
         wall, cpu = [], []
-        for seed in range(REPEATS):
+        for seed in range(repeats):
             started, worked = time.perf_counter(), time.process_time()
             test(a, b, PERMUTATIONS, seed)
             wall.append(time.perf_counter() - started)

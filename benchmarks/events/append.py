@@ -18,6 +18,7 @@ def event() -> dict[str, Any]:
     texts = {"request_id": uuid.uuid4().hex, "unit": uuid.uuid4().hex, "variant": "champion", "version": "12"}
     numbers = {"latency_ms": 7.25, "brightness": 0.512, "contrast": 0.21, "sharpness": 0.034, "changed": 0.71}
     rest = {"semver": "1.4.0", "status": 200, "error": "", "experiments": '{"softer-skin":"on"}'}
+    rest |= {"masked_code": "ZRIA+AfE9wUBCQMA/gMCAf8CAQD/AQABAAD/ADIAAAA="}
     return {"event_id": uuid.uuid4().hex, "time": datetime.now(UTC), **texts, **numbers, **rest}
 
 

@@ -165,6 +165,13 @@ def get_file(uri: str, target: Path) -> None:
         raise NotFoundError("a stored file is missing", got=uri, fix="check the URI and MASKER_STORE_URI") from error
 
 
+def remove(uri: str) -> None:
+    """Remove `uri` and all that lies under it; what is not there is not missed."""
+    system, path = split(uri)
+    with contextlib.suppress(FileNotFoundError), _reaching(uri):
+        system.rm(path, recursive=True)
+
+
 @contextlib.contextmanager
 def _reaching(uri: str) -> Iterator[None]:
     """Failures of an object store in words; what does not exist stays a FileNotFoundError for the caller to name."""

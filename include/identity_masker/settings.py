@@ -96,6 +96,12 @@ class Settings(BaseSettings):
         min_length=8,
         description="Secret that user ids are hashed with before they are written; a new one makes new users of all.",
     )
+    example_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="Between two masked pictures that a gateway keeps for reports on drift; 0 keeps none.",
+    )
+    example_days: int = Field(default=14, ge=1, description="Days that kept masked pictures stay in the store.")
     auth: Literal["auto", "off", "required"] = Field(
         default="auto", description="Whether requests need a token; auto: unless HOST is this machine alone."
     )

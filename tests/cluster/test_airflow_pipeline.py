@@ -17,7 +17,7 @@ from identity_masker.stack.airflow_api import Run
 
 STEPS = {
     "ingest_faces": ["ingest", "validate"],
-    "train_masker": ["train", "evaluate", "register"],
+    "train_masker": ["train", "evaluate", "register", "reference"],
     "deploy_masker": ["deploy"],
 }
 

@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from identity_masker.cli import step
+from identity_masker.cli.drift_policy import policy_of, policy_option
+from identity_masker.cli.drift_traffic import COMMANDS
 from identity_masker.settings import settings
 
 if TYPE_CHECKING:
     from identity_masker.drift.comparison import CompareResult
-    from identity_masker.drift.policy import DriftPolicy
 
 SHOWN = 30
-policy_option = click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    help="YAML file that says what counts as drift; default: include/config/drift.yaml.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 report_option = click.option("--report", "report_uri", metavar="FILE", help="Write a report there, one HTML page.")
 version_option = click.option("--model-version", help="Version of the model that the reference belongs to.")
@@ -30,6 +25,10 @@ version_option = click.option("--model-version", help="Version of the model that
 @click.group()
 def command() -> None:
     """Compare what comes in now with what the model was trained on."""
+
+
+for _each in COMMANDS:
+    command.add_command(_each)
 
 
 @command.command()
@@ -61,7 +60,7 @@ def compare(
     result = compare_sources(
         reference,
         current,
-        _policy(policy_path),
+        policy_of(policy_path),
         model_version=model_version,
         report_uri=report_uri,
         evidence_uri=evidence_uri,
@@ -73,13 +72,16 @@ def compare(
 @command.command()
 @click.option("--evidence", "evidence_uri", required=True, help="File that `masker drift compare --evidence` wrote.")
 @policy_option
+@click.option("--traffic", is_flag=True, help="As the nightly check: with what the policy knows of request events.")
 @report_option
 @json_option
-def judge(evidence_uri: str, policy_path: Path | None, report_uri: str | None, as_json: bool) -> None:
+def judge(evidence_uri: str, policy_path: Path | None, traffic: bool, report_uri: str | None, as_json: bool) -> None:
     """Judge stored evidence again: the same verdict under the same policy, or that of another policy."""
     from identity_masker.drift.comparison import judge_stored
 
-    _finish(judge_stored(evidence_uri, _policy(policy_path), report_uri=report_uri), as_json=as_json)
+    policy = policy_of(policy_path)
+    result = judge_stored(evidence_uri, policy.of_traffic() if traffic else policy, report_uri=report_uri)
+    _finish(result, as_json=as_json)
 
 
 @command.command()
@@ -105,19 +107,13 @@ def summarise(
     result = make_reference(
         table,
         output,
-        _policy(policy_path),
+        policy_of(policy_path),
         model_version=model_version,
         dataset=dataset,
         threads=settings().threads or 1,
         memory=memory,
     )
     step.finish(result, as_json=as_json)
-
-
-def _policy(path: Path | None) -> DriftPolicy:
-    from identity_masker.drift.policy import FILE, load_policy
-
-    return load_policy(path or settings().config_dir / FILE)
 
 
 def _finish(result: CompareResult, *, as_json: bool) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from identity_masker.cli import step
-from identity_masker.errors import BadInputError
+from identity_masker.cli.since import start_of
 from identity_masker.settings import settings
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @click.group()
@@ -32,13 +29,17 @@ def compact(folder: Path | None, as_json: bool) -> None:
     May be repeated and interrupted at any time: no event is lost or stored twice.
     """
     from identity_masker.telemetry import events
+    from identity_masker.telemetry.events.expiry import expire
 
     config = settings()
-    step.finish(events.compact(folder or config.events, config.store, datetime.now(UTC)), as_json=as_json)
+    now = datetime.now(UTC)
+    result = events.compact(folder or config.events, config.store, now)
+    expire(config.store, "examples", config.example_days, now)
+    step.finish(result, as_json=as_json)
 
 
 @command.command()
-@click.option("--kind", default="requests", show_default=True, help="requests, exposures or outcomes.")
+@click.option("--kind", default="requests", show_default=True, help="requests, exposures, outcomes or examples.")
 @click.option("--since", default="1h", show_default=True, help="Age (30m, 12h, 7d) or ISO time; UTC without a zone.")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
@@ -47,7 +48,7 @@ def show(kind: str, since: str, limit: int, as_json: bool) -> None:
     from identity_masker.telemetry.events import kinds, reading
 
     config = settings()
-    found = reading.newest(config.events, config.store, kinds.kind(kind), _start(since), limit)
+    found = reading.newest(config.events, config.store, kinds.kind(kind), start_of(since), limit)
     if sys.stdout.isatty() and not as_json:
         _print(found)
         return
@@ -62,18 +63,6 @@ def unit(user: str) -> None:
     from identity_masker.serving import units
 
     print(units.unit(settings().unit_key.get_secret_value(), user))
-
-
-def _start(since: str) -> datetime:
-    if age := re.fullmatch(r"(\d{1,6})([mhd])", since):
-        return datetime.now(UTC) - timedelta(**{UNITS[age[2]]: int(age[1])})
-    try:
-        time = datetime.fromisoformat(since)
-    except ValueError as error:
-        raise BadInputError(
-            "--since is neither an age nor a time", got=since, allowed="30m, 12h, 7d or 2026-03-01T12:00"
-        ) from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _print(found: list[dict[str, Any]]) -> None:

@@ -24,6 +24,9 @@ def collect(
     """Everything that a verdict on `now` against `before` needs. Columns that only one side has are not compared."""
     shared = [name for name in before.kinds if _kind(name, before, now) is not None]
     columns = [_column(name, before, now, policy) for name in shared if _kind(name, before, now) != "embedding"]
+    columns = [
+        each.model_copy(update={"missing": None}) if policy.column(each.name).sampled else each for each in columns
+    ]
     vectors = [name for name in shared if _kind(name, before, now) == "embedding"]
     tested = [column.name for column in columns if column.status == "tested"]
     # The levels decide only how many permutations are made: here the smallest that they can be.

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from identity_masker.drift.policy import ColumnPolicy
+from identity_masker.drift.column_policy import ColumnPolicy
 from identity_masker.errors import BadInputError
 
 Kind = Literal["numeric", "category", "embedding", "time", "empty", "other", "ignored"]

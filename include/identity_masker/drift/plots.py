@@ -6,6 +6,8 @@ data is put in by `Markup.format`, which escapes it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from identity_masker.drift.evidence import Effect, Embedding, Histogram
@@ -26,6 +28,10 @@ _STEPS = Markup(
 )
 _BAR = Markup('<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>')
 _NAME = Markup('<text x="{x:.0f}" y="{y}" class="middle">{name}</text>')
+_TREND = Markup(
+    '<line class="axis" x1="0" y1="{base}" x2="{width}" y2="{base}"/><path class="line" d="{line}"/>'
+    '<line class="floor" x1="0" y1="{floor}" x2="{width}" y2="{floor}"/><path class="dots now" d="{dots}"/>'
+)
 _DOTS = Markup('<path class="dots {name}" d="{dots}"/>')
 
 
@@ -62,6 +68,22 @@ def cloud(embedding: Embedding) -> Markup:
         )
         sides.append(_DOTS.format(name=name, dots=dots))
     return _svg(Markup("").join(sides), f"{embedding.name}: rows on two principal axes", height=HEIGHT * 2)
+
+
+def trend(name: str, effects: Sequence[float | None]) -> Markup:
+    """Effects of the nights in floors as a line with a dot a night, and the floor; None is a night without one."""
+    known = [effect for effect in effects if effect is not None]
+    top = max(*known, 1.5) if known else 1.5
+    width = WIDTH / max(len(effects), 1)
+    points = [
+        (round((night + 0.5) * width, 1), round(BASE - effect / top * (BASE - 4), 1))
+        for night, effect in enumerate(effects)
+        if effect is not None
+    ]
+    line = " ".join(f"{'M' if at == 0 else 'L'}{x} {y}" for at, (x, y) in enumerate(points))
+    dots = "".join(f"M{x} {y}h0" for x, y in points)
+    floor = round(BASE - (BASE - 4) / top, 1)
+    return _svg(_TREND.format(floor=floor, width=WIDTH, base=BASE, line=line, dots=dots), f"{name}: effect by night")
 
 
 def _steps(histogram: Histogram) -> Markup:

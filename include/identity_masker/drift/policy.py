@@ -8,6 +8,8 @@ from typing import Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from identity_masker.drift.column_policy import ColumnPolicy
+from identity_masker.drift.traffic_policy import TrafficPolicy
 from identity_masker.errors import BadInputError, NotFoundError
 
 FILE = "drift.yaml"
@@ -58,17 +60,6 @@ class Floors(_Section):
     embedding: float = Field(default=0.05, ge=0.0, le=1.0, description="2 AUC - 1 of a classifier of the two windows.")
 
 
-class ColumnPolicy(_Section):
-    """What is known of one column."""
-
-    kind: Literal["auto", "numeric", "category", "ignore"] = "auto"
-    floor: float | None = Field(default=None, ge=0.0, description="In place of the floor of its kind.")
-    low: float | None = Field(default=None, description="Smallest value that is possible.")
-    high: float | None = Field(default=None, description="Largest value that is possible.")
-    allowed: tuple[str, ...] | None = Field(default=None, description="All categories that are possible.")
-    optional: bool = Field(default=False, description="May be absent from a table.")
-
-
 class EmbeddingPolicy(_Section):
     """How embedding columns are compared."""
 
@@ -92,9 +83,14 @@ class DriftPolicy(_Section):
     floors: Floors = Floors()
     embeddings: EmbeddingPolicy = EmbeddingPolicy()
     columns: dict[str, ColumnPolicy] = Field(default_factory=dict)
+    traffic: TrafficPolicy = TrafficPolicy()
 
     def column(self, name: str) -> ColumnPolicy:
         return self.columns.get(name, ColumnPolicy())
+
+    def of_traffic(self) -> DriftPolicy:
+        """The policy of the nightly check: with what is known of the columns of request events."""
+        return self.model_copy(update={"columns": {**self.traffic.columns, **self.columns}})
 
     def floor(self, name: str, family_floor: float) -> float:
         own = self.column(name).floor

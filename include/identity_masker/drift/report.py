@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
 from jinja2 import Environment
 from markupsafe import Markup
 
 from identity_masker.drift.evidence import Column, Embedding, Evidence
-from identity_masker.drift.plots import before_and_after, cloud, effect_bar
+from identity_masker.drift.plots import before_and_after, cloud, effect_bar, trend
 from identity_masker.drift.policy import DriftPolicy
 from identity_masker.drift.verdict import ColumnVerdict, Verdict
 
+if TYPE_CHECKING:
+    from identity_masker.drift.changed_pictures import Pair
+    from identity_masker.drift.estimates import Estimated
+
 # Most important first; what does not fit is counted.
+MOST_TRENDS = 12
 MOST_PLOTS, MOST_ROWS, MOST_NOTES, MOST_REASONS = 80, 300, 100, 40
 TEXT_LENGTH, NAME_LENGTH = 240, 80
 WORDS = {
@@ -93,6 +103,43 @@ _PAGE = """<!doctype html>
 {% endfor %}
 </div>
 
+{% if context.trend | length > 1 %}
+<h2>Trend over nights</h2>
+<p class="small">Effect of each column in floors, {{ context.trend.keys() | list | first }} to
+  {{ context.trend.keys() | list | last }}; the dashed line is the floor.</p>
+<div class="grid">
+{% for column, plot in trends %}
+<figure>{{ plot }}<figcaption><strong>{{ name(column) }}</strong></figcaption></figure>
+{% endfor %}
+</div>
+{% endif %}
+
+{% if context.pairs %}
+<h2>Masked pictures least like the reference</h2>
+<p class="small">Left a masked picture of the window, right the masked picture of the reference that is most like it.
+  The number is its distance in distances that the reference's own pictures have.</p>
+<div class="grid">
+{% for pair in context.pairs %}
+<figure><img alt="masked, now" width="128" height="128" src="data:image/jpeg;base64,{{ pair.now }}">
+<img alt="masked, reference" width="128" height="128" src="data:image/jpeg;base64,{{ pair.before }}">
+<figcaption class="small">{{ name(pair.request) }}: {{ number(pair.distance) }}</figcaption></figure>
+{% endfor %}
+</div>
+{% endif %}
+
+{% if context.estimates %}
+<h2>How good the model is, as far as it can be told</h2>
+<ul>
+{% for each in context.estimates %}
+<li><strong>{{ name(each.name) }}</strong>
+{% if each.performance %}{{ number(each.performance.mean) }} ({{ number(each.performance.low) }} to
+  {{ number(each.performance.high) }}), {{ each.performance.method | replace("_", " ") }} with
+  {{ each.performance.labels }} labels on {{ each.performance.rows }} rows; assumes that
+  {{ each.performance.assumes }}{% else %}{{ cut(each.note) }}{% endif %}</li>
+{% endfor %}
+</ul>
+{% endif %}
+
 {% for each in evidence.embeddings if each.different %}
 <h2>Rows of the current window least like the reference: {{ name(each.name) }}</h2>
 <p class="small">
@@ -106,6 +153,10 @@ _PAGE = """<!doctype html>
 <ul>{% for finding in verdict.findings[:most_notes] %}<li><strong>{{ name(finding.column) }}</strong>
   {% if finding.severity == "fault" %}<span class="mark drift">fault</span>{% endif %} {{ cut(finding.text) }}</li>
 {% endfor %}</ul>
+{% endif %}
+
+{% if context.training %}
+<p>Training: {{ cut(context.training) }}.</p>
 {% endif %}
 
 <h2>What the verdict rests on</h2>
@@ -122,7 +173,17 @@ spread; of categories, the share of rows to relabel; of vectors, 2 AUC - 1 of a 
 """
 
 
-def page(evidence: Evidence, verdict: Verdict, policy: DriftPolicy) -> str:
+@dataclass(frozen=True)
+class Context:
+    """What the nightly check knows beside the evidence. `trend`: effects in floors by column, nights in order."""
+
+    estimates: Sequence[Estimated] = ()
+    trend: Mapping[date, Mapping[str, float]] = field(default_factory=dict)
+    pairs: Sequence[Pair] = ()
+    training: str = ""
+
+
+def page(evidence: Evidence, verdict: Verdict, policy: DriftPolicy, context: Context | None = None) -> str:
     """The report as HTML. All names and values are escaped."""
     judged = {column.name: column for column in verdict.columns}
     columns = sorted(evidence.measured, key=lambda column: _importance(column, judged[column.name]))
@@ -133,6 +194,8 @@ def page(evidence: Evidence, verdict: Verdict, policy: DriftPolicy) -> str:
         verdict=verdict,
         evidence=evidence,
         policy=policy,
+        context=context or Context(),
+        trends=_trends(context.trend) if context else [],
         rows=[_row(column, judged[column.name]) for column in columns[:MOST_ROWS]],
         levels=", ".join(f"{family} {_number(alpha)}" for family, alpha in verdict.alphas.items()),
         more_reasons=max(0, len(verdict.reasons) - MOST_REASONS),
@@ -144,6 +207,16 @@ def page(evidence: Evidence, verdict: Verdict, policy: DriftPolicy) -> str:
         cut=_cut,
         name=_name,
     )
+
+
+def _trends(nights: Mapping[date, Mapping[str, float]]) -> list[tuple[str, Markup]]:
+    """A plot for each column, the largest effects of any night first."""
+    highest: dict[str, float] = {}
+    for effects in nights.values():
+        for column, effect in effects.items():
+            highest[column] = max(effect, highest.get(column, 0.0))
+    order = sorted(highest, key=lambda column: -highest[column])[:MOST_TRENDS]
+    return [(column, trend(column, [effects.get(column) for effects in nights.values()])) for column in order]
 
 
 def _importance(column: Column | Embedding, judged: ColumnVerdict) -> tuple[bool, float]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from identity_masker.drift.column_policy import ColumnPolicy
 from identity_masker.drift.column_summary import CategorySummary, NumericSummary
 from identity_masker.drift.evidence import Column, Effect, Gap, Histogram, Side
-from identity_masker.drift.policy import ColumnPolicy, DriftPolicy
+from identity_masker.drift.policy import DriftPolicy
 from identity_masker.statistics.distances import Estimate, distances
 from identity_masker.statistics.quantile_sketch import SortedSample
 from identity_masker.statistics.samples import Floats

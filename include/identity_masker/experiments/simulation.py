@@ -172,6 +172,7 @@ def _requests(experiment: Experiment, traffic: Traffic, crowd: Crowd, rng: np.ra
             "contrast": rng.normal(0.2, 0.03, who.size),
             "sharpness": rng.normal(0.3, 0.05, who.size),
             "changed": rng.beta(8.0, 4.0, who.size),
+            "masked_code": "",
             "experiments": np.where(after, [json.dumps({experiment.name: str(names[arm])}) for arm in arms], "{}"),
             "time": _times(when),
         }

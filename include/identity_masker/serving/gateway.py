@@ -60,6 +60,7 @@ class GatewayConfig(BaseModel):
     quality_share: float = Field(default=0.25, ge=0, le=1, description="Share of the answers that are scored.")
     quality_rate: float = Field(default=4.0, gt=0, description="Answers a second that are scored at most, per version.")
     mirrored: int = Field(default=16, ge=0, description="Requests copied to a shadow at a time; more are not copied.")
+    example_seconds: float = Field(default=0.0, ge=0, description="Between masked answers that are kept; 0 keeps none.")
     unit_key: SecretStr = Field(default=SecretStr(""), description="Secret that user ids are hashed with.")
 
 
@@ -127,7 +128,8 @@ class Gateway:
         """Follow the control database and keep the event log open while the application runs."""
         if self.config.events_dir is not None:
             self._events = EventLog(self.config.events_dir, registry=self.metrics.registry)
-            self._request_log = RequestLog(self._events, self._quest())
+            keeps = self.config.example_seconds
+            self._request_log = RequestLog(self._events, self._quest(), example_seconds=keeps)
         async with Watcher(self.board, self._control_url, self._measures.update) as self._watcher:
             yield
         await self._mirror.close()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from identity_masker.serving.answers import PAIRED
 from identity_masker.serving.appearance import Appearance, appearance
+from identity_masker.serving.examples import Examples
 from identity_masker.serving.exposures import Attributes, Exposure, Seen
 from identity_masker.serving.quality import Quality, Sampler, Scores
 from identity_masker.serving.quality_measures import QualityMeasures
@@ -87,10 +88,12 @@ class RequestLog:
     The event of a request whose quality is measured is appended once it is known.
     """
 
-    def __init__(self, events: EventLog, quest: Quest | None = None) -> None:
+    def __init__(self, events: EventLog, quest: Quest | None = None, *, example_seconds: float = 0.0) -> None:
+        """`example_seconds`: between two masked answers that are kept; 0 keeps none."""
         self._quest = quest
         self._requests = events.writer("requests")
         self._exposures = events.writer("exposures")
+        self._examples = Examples(events.writer("examples"), example_seconds)
         self._dropped = events.measures.dropped.labels("requests", "busy")
         self._seen = Seen()
         self._queue: queue.SimpleQueue[_Answered | None] = queue.SimpleQueue()
@@ -134,9 +137,12 @@ class RequestLog:
     def _write(self, answered: _Answered) -> None:
         for exposure in answered.served.exposures:
             self._expose(answered, exposure)
-        event = _request(answered, self._appearance(answered))
+        looks, served = self._appearance(answered), answered.served
+        event = _request(answered, looks)
         if not self._quests(answered, event):
             self._requests.append(event)
+        if looks.masked_code and served.reply is not None and served.paired is None:
+            self._examples.offer(answered.exchange.request_id, served.version, served.reply.body, answered.time)
 
     def _quests(self, answered: _Answered, event: dict[str, Any]) -> bool:
         """Whether the quality is being measured; the event is then appended with it."""

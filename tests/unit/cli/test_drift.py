@@ -56,3 +56,23 @@ def test_bad_input_exits_with_2_and_says_what_is_wrong(
     caught = capsys.readouterr()
     assert said in caught.err
     assert caught.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["collect", "--night", "tonight"], "this is not a day"),
+        (["collect", "--start", "noon", "--end", "2026-11-02"], "this is not a time"),
+        (["collect", "--start", "2026-11-02"], "a start and an end"),
+        (["test", "--window", "nowhere", "--group", "colours"], "'colours' is not one of"),
+        (["test", "--window", "nowhere", "--group", "inputs"], "no collected window"),
+        (["verdict", "--window", "nowhere"], "no collected window"),
+        (["report", "--window", "nowhere", "--output", "page.html"], "was not judged"),
+        (["watch", "--since", "lately"], "neither an age nor a time"),
+    ],
+)
+def test_a_step_of_the_nightly_check_names_what_is_wrong(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["drift", *arguments]) == 2
+    assert words in capsys.readouterr().err

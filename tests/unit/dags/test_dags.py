@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG, AssetAny, CronTriggerTimetable, TriggerRule
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from identity_masker.settings import PROJECT
 from identity_masker.stack import airflow_settings
-from masker_airflow import FACE_DATASET, MASKER_CANDIDATE, MASKER_CHAMPION
+from masker_airflow import DRIFT_FOUND, FACE_DATASET, MASKER_CANDIDATE, MASKER_CHAMPION
 from masker_step import MaskerStep
 
 DAGS = PROJECT / "dags"
 NAMES = [
+    "check_drift",
     "deploy_masker",
     "evaluate_experiments",
     "ingest_faces",
@@ -28,6 +29,7 @@ NAMES = [
     "promote_canary",
     "roll_back",
     "train_masker",
+    "watch_drift",
 ]
 
 
@@ -103,6 +105,7 @@ def test_variables_that_dags_read_are_shipped() -> None:
 def test_assets_chain_the_dags(bag: DagBag) -> None:
     announced = {name: [asset for task in bag.dags[name].tasks for asset in task.outlets] for name in NAMES}
     assert announced == {
+        "check_drift": [DRIFT_FOUND],
         "ingest_faces": [FACE_DATASET],
         "train_masker": [MASKER_CANDIDATE],
         "deploy_masker": [MASKER_CHAMPION],
@@ -110,8 +113,11 @@ def test_assets_chain_the_dags(bag: DagBag) -> None:
         "keep_house": [],
         "promote_canary": [MASKER_CHAMPION],
         "roll_back": [MASKER_CHAMPION],
+        "watch_drift": [],
     }
-    assert bag.dags["train_masker"].schedule == [FACE_DATASET]
+    either = bag.dags["train_masker"].schedule
+    assert isinstance(either, AssetAny)
+    assert list(either.objects) == [FACE_DATASET, DRIFT_FOUND]
     assert bag.dags["deploy_masker"].schedule == [MASKER_CANDIDATE]
     assert bag.dags["promote_canary"].schedule == [MASKER_CANDIDATE]
     assert bag.dags["roll_back"].schedule is None
@@ -125,7 +131,10 @@ def steps(dag: DAG) -> list[MaskerStep]:
     ("name", "expected"),
     [
         ("ingest_faces", {"ingest": "data ingest", "validate": "data validate"}),
-        ("train_masker", {"train": "train", "evaluate": "evaluate", "register": "register"}),
+        (
+            "train_masker",
+            {"train": "train", "evaluate": "evaluate", "register": "register", "reference": "drift reference"},
+        ),
         ("deploy_masker", {"deploy": "deploy"}),
         (
             "evaluate_experiments",
@@ -136,8 +145,10 @@ def steps(dag: DAG) -> list[MaskerStep]:
                 "serve": "experiments serve",
             },
         ),
+        ("check_drift", {"collect": "drift collect", "embeddings": "drift test", "verdict": "drift verdict"}),
         ("keep_house", {"compact": "events compact"}),
         ("roll_back", {"rollback": "release rollback"}),
+        ("watch_drift", {"watch": "drift watch"}),
     ],
 )
 def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[str, str]) -> None:
@@ -148,7 +159,7 @@ def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[s
     ("name", "order"),
     [
         ("ingest_faces", ["ingest", "validate", "publish"]),
-        ("train_masker", ["plan", "train", "evaluate", "register", "publish"]),
+        ("train_masker", ["plan", "train", "evaluate", "register", "reference", "publish"]),
         ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
         ("roll_back", ["rollback", "smoke", "publish"]),
     ],
@@ -186,6 +197,8 @@ def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: 
         ("evaluate_experiments", "experiments", "../secret"),
         ("evaluate_experiments", "experiments", "one,"),
         ("evaluate_experiments", "as_of", "yesterday"),
+        ("check_drift", "start", "yesterday"),
+        ("check_drift", "version", "--help"),
         ("promote_canary", "policy", "../../etc/passwd"),
         ("promote_canary", "version", ""),
         ("roll_back", "version", "--help"),
@@ -198,7 +211,12 @@ def test_wrong_parameters_are_refused(bag: DagBag, name: str, param: str, value:
 
 @pytest.mark.parametrize(
     ("name", "cron"),
-    [("ingest_faces", "0 3 * * *"), ("evaluate_experiments", "30 4 * * *"), ("keep_house", "5 * * * *")],
+    [
+        ("check_drift", "30 2 * * *"),
+        ("ingest_faces", "0 3 * * *"),
+        ("evaluate_experiments", "30 4 * * *"),
+        ("keep_house", "5 * * * *"),
+    ],
 )
 def test_scheduled_run_does_not_start_when_the_dag_is_switched_on(bag: DagBag, name: str, cron: str) -> None:
     # With a start date, or Airflow's own default, switching on starts a run for the time before.
@@ -220,6 +238,17 @@ def test_a_winner_starts_one_promotion_of_its_version(bag: DagBag) -> None:
     assert promote.trigger_dag_id == "promote_canary"
     assert promote.skip_when_already_exists
     assert set(promote.conf) == {"version"}
+
+
+def test_drift_is_tested_group_by_group_beside_the_embeddings_and_judged_without_traffic_too(bag: DagBag) -> None:
+    dag = bag.dags["check_drift"]
+    tests, verdict = dag.get_task("test"), dag.get_task("verdict")
+    assert tests.is_mapped
+    assert tests.partial_kwargs["command"] == "drift test"
+    assert dag.get_task("embeddings").hardware == "gpu"
+    assert verdict.upstream_task_ids >= {"test", "embeddings"}
+    assert verdict.trigger_rule == TriggerRule.NONE_FAILED
+    assert verdict.downstream_task_ids == {"alert", "publish"}
 
 
 HEAVY = {

@@ -9,8 +9,31 @@ from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.settings import PROJECT
 
 
-def test_the_shipped_policy_is_the_default() -> None:
-    assert load_policy(PROJECT / "include" / "config" / FILE) == DriftPolicy()
+def test_the_shipped_policy_is_the_default_but_for_what_it_says_of_columns_and_estimates() -> None:
+    shipped = load_policy(PROJECT / "include" / "config" / FILE)
+    traffic = shipped.traffic.model_copy(update={"estimates": {}, "columns": {}})
+    assert shipped.model_copy(update={"traffic": traffic}) == DriftPolicy()
+
+
+def test_every_column_of_the_shipped_policy_belongs_to_a_group() -> None:
+    shipped = load_policy(PROJECT / "include" / "config" / FILE)
+    assert all(shipped.traffic.group_of(name) for name in shipped.traffic.columns)
+    assert all(shipped.traffic.group_of(rule.predicted) for rule in shipped.traffic.estimates.values())
+
+
+def test_what_is_known_of_traffic_does_not_hold_for_other_tables() -> None:
+    policy = DriftPolicy.model_validate(
+        {"traffic": {"columns": {"changed": {"high": 1.0}}}, "columns": {"a": {"low": 0}}}
+    )
+    assert policy.column("changed").high is None
+    assert policy.of_traffic().column("changed").high == 1.0
+    assert policy.of_traffic().column("a").low == 0.0
+
+
+def test_a_column_of_two_groups_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("traffic: {groups: {inputs: [brightness], outputs: [brightness]}}")
+    with pytest.raises(BadInputError, match="columns in two groups: brightness"):
+        load_policy(tmp_path / FILE)
 
 
 @pytest.mark.parametrize("present", [{"columns"}, {"columns", "quality"}, {"columns", "embeddings", "quality"}])

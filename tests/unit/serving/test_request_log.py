@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import base64
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.unit.serving.support import noise
 
+from identity_masker.faces.decode import Limits, decode
 from identity_masker.serving import request_log
 from identity_masker.serving.exposures import Exposure
 from identity_masker.serving.pictures import encode
@@ -31,9 +34,11 @@ def answered(count: int = 1, status: int = 200, body: bytes = PICTURE, **served:
     return made
 
 
-def logged(folder: Path, exchanges: list[Exchange], kind: Kind = "requests") -> list[dict[str, Any]]:
+def logged(
+    folder: Path, exchanges: list[Exchange], kind: Kind = "requests", example_seconds: float = 0.0
+) -> list[dict[str, Any]]:
     with EventLog(folder / "log") as events:
-        log = RequestLog(events)
+        log = RequestLog(events, example_seconds=example_seconds)
         for exchange in exchanges:
             log.done(exchange, 0.25)
         log.close()
@@ -45,6 +50,7 @@ def test_each_request_is_an_event(tmp_path: Path) -> None:
     assert {event["request_id"] for event in found} == {"r-0", "r-1", "r-2"}
     assert len({event["event_id"] for event in found}) == 3
     assert {(event["latency_ms"], event["changed"]) for event in found} == {(250.0, 0.0)}
+    assert {len(event["masked_code"]) for event in found} == {44}
 
 
 def test_pictures_beyond_the_bound_are_not_held_and_their_requests_are_logged(
@@ -96,3 +102,18 @@ def test_an_exposure_that_could_not_be_written_is_tried_again(tmp_path: Path) ->
         log.close()
     found = newest(tmp_path / "log", str(tmp_path / "store"), "exposures", datetime(2026, 1, 1, tzinfo=UTC), 10)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.0, 0), (3600.0, 1), (1e-9, 3)])
+def test_masked_answers_are_kept_at_the_stated_pace(tmp_path: Path, seconds: float, kept: int) -> None:
+    found = logged(tmp_path, answered(3, version="4"), "examples", example_seconds=seconds)
+    assert len(found) == kept
+    for example in found:
+        assert example["version"] == "4"
+        assert decode(base64.b64decode(example["picture"]), Limits()).shape == (64, 64, 3)
+
+
+def test_what_is_kept_is_the_answer_and_never_the_picture_that_came_in(tmp_path: Path) -> None:
+    black = encode(np.zeros((64, 64, 3), dtype=np.uint8), "PNG")
+    (example,) = logged(tmp_path, answered(body=black), "examples", example_seconds=1.0)
+    assert not decode(base64.b64decode(example["picture"]), Limits()).any()

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from identity_masker.errors import BadInputError, NotFoundError
 
-Kind = Literal["requests", "exposures", "outcomes"]
+Kind = Literal["requests", "exposures", "outcomes", "examples"]
 Type = Literal["text", "text?", "number", "number?", "integer", "integer?", "flag"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -31,6 +31,7 @@ COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
         "contrast": "number?",
         "sharpness": "number?",
         "changed": "number?",
+        "masked_code": "text?",
         "experiments": "text",
         "leak": "number?",
         "face_found": "integer?",
@@ -39,6 +40,7 @@ COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
     },
     "exposures": {"experiment": "text", "unit": "text", "variant": "text", "forced": "flag", "attributes": "text"},
     "outcomes": {"unit": "text", "name": "text", "value": "number"},
+    "examples": {"request_id": "text", "version": "text", "picture": "text"},
 }
 """Beside these every event has `event_id` (text, unique) and `time` (UTC; microseconds since 1970 in a segment).
 
@@ -46,7 +48,7 @@ Of a sampled request, by the examiner (`masking.examination`): `leak` from 0 to 
 0 to 1. `via` is why the request went to its variant; `shadow` marks a copy whose answer nobody got.
 """
 
-LATER = frozenset({"leak", "face_found", "outside", "via"})
+LATER = frozenset({"masked_code", "leak", "face_found", "outside", "via"})
 """Columns that events written by earlier versions do not have; they are null there."""
 
 

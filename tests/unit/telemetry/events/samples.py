@@ -21,7 +21,7 @@ def outcome(time: datetime = NOON, event_id: str | None = None, **columns: Any) 
 
 
 def request(time: datetime = NOON, **columns: Any) -> dict[str, Any]:
-    names = ("request_id", "unit", "variant", "version", "semver", "error")
+    names = ("request_id", "unit", "variant", "version", "semver", "error", "masked_code")
     numbers = {"brightness": 0.5, "contrast": None, "sharpness": 0.1, "changed": 0.9}
     event = {**dict.fromkeys(names, ""), **numbers, "latency_ms": 3.5, "status": 200, "experiments": "{}", **columns}
     return {"event_id": uuid.uuid4().hex, "time": time, **event}
@@ -35,6 +35,10 @@ def early_request(time: datetime = NOON) -> dict[str, Any]:
 def exposure(time: datetime = NOON, **columns: Any) -> dict[str, Any]:
     event = {"experiment": "softer", "unit": "u1", "variant": "on", "forced": False, "attributes": "{}", **columns}
     return {"event_id": uuid.uuid4().hex, "time": time, **event}
+
+
+def example(time: datetime = NOON, **columns: Any) -> dict[str, Any]:
+    return {"event_id": uuid.uuid4().hex, "time": time, "request_id": "r", "version": "1", "picture": "", **columns}
 
 
 def stored(store: Path, kind: Kind) -> list[dict[str, Any]]:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.telemetry.events.samples import exposure, outcome, request
+from tests.unit.telemetry.events.samples import example, exposure, outcome, request
 
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.telemetry.events import hour_files
 from identity_masker.telemetry.events.frames import frame, parse
 from identity_masker.telemetry.events.kinds import KINDS, checked, kind
 
-EXAMPLES = {"requests": request(), "exposures": exposure(), "outcomes": outcome()}
+EXAMPLES = {"requests": request(), "exposures": exposure(), "outcomes": outcome(), "examples": example()}
 anything = (
     st.none()
     | st.booleans()

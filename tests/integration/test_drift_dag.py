@@ -1,0 +1,115 @@
+"""`check_drift` in a real Airflow on a simulated week: silence, darker pictures named, a training, a quiet day."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.integration.fleet_processes import free_ports
+from tests.integration.mlflow_server import mlflow_server
+from tests.integration.test_airflow_dags import prepared, run
+from tests.unit.drift.traffic import DAY, FIRST, complete, examples, midnight, model_reference, night, policy
+
+from identity_masker import artifacts
+from identity_masker.drift.archive import window_uri
+from identity_masker.drift.night_verdict import NightVerdict, load_verdict
+from identity_masker.drift.policy import FILE
+from identity_masker.settings import PROJECT, settings
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
+VERSION = "1"
+DARKER, EMPTY = 4, 6
+
+
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with mlflow_server(tmp_path_factory.mktemp("mlflow"), free_ports(1)) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, mlflow: str) -> object:
+    """A prepared Airflow with this DAG, a registered version with its reference, and a week of its traffic."""
+    home = tmp_path_factory.mktemp("drift")
+    dags, config, store = home / "dags", home / "config", home / "store"
+    for folder in (dags, config):
+        folder.mkdir()
+    for name in ("check_drift.py", "watch_drift.py"):
+        (dags / name).write_bytes((PROJECT / "dags" / name).read_bytes())
+    rules = policy(traffic={"retraining": {"nights": 2}})
+    (config / FILE).write_text(yaml.safe_dump(rules.model_dump(mode="json")))
+    places = {"MASKER_MLFLOW_URI": mlflow, "MASKER_STORE_URI": str(store), "MASKER_CONFIG_DIR": str(config)}
+    made = prepared(home, dags) | places
+    register = [sys.executable, "-m", "tests.integration.registered_models", str(home / "models")]
+    subprocess.run(register, env=made, check=True, capture_output=True, timeout=300, cwd=PROJECT)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in places.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        model_reference(version=VERSION, given=rules)
+        for offset in range(EMPTY):
+            night(store, FIRST + offset * DAY, version=VERSION, darker=1.0 if offset >= DARKER else 0.0)
+        examples(store, FIRST + DARKER * DAY, 8)
+        complete(store, FIRST + EMPTY * DAY)
+        yield made
+    settings.cache_clear()
+
+
+def checked(environment: dict[str, str], offset: int) -> tuple[NightVerdict, str]:
+    """The verdict on a day of the week, and the log of the DAG run."""
+    start = midnight(FIRST + offset * DAY)
+    end = start + timedelta(days=1)
+    done = run(environment, "check_drift", start=start.isoformat(), end=end.isoformat(), version=VERSION)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return load_verdict(window_uri(VERSION, start, end)), done.stdout + done.stderr
+
+
+def announced(environment: dict[str, str]) -> int:
+    with sqlite3.connect(Path(environment["AIRFLOW_HOME"]) / "airflow.db") as database:
+        return int(database.execute("SELECT count(*) FROM asset_event").fetchone()[0])
+
+
+def test_a_night_without_change_is_silent(environment: dict[str, str]) -> None:
+    found, log = checked(environment, DARKER - 1)
+    assert (found.verdict, found.alert, found.retrain) == ("no_drift", None, False)
+    assert "nothing to tell: no drift" in log
+    assert found.mlflow_run
+    assert announced(environment) == 0
+
+
+def test_darker_pictures_are_found_named_and_start_one_training_on_the_second_night(
+    environment: dict[str, str],
+) -> None:
+    found, log = checked(environment, DARKER)
+    assert found.drifted == {"inputs": ("brightness",), "embeddings": ("masked_code",)}
+    assert "drift in the traffic of version" in log
+    assert "brightness" in log
+    assert not found.retrain
+    page = artifacts.read_bytes(found.report).decode()
+    assert "data:image/jpeg;base64," in page
+    assert found.report_bytes < 500_000
+    again, _ = checked(environment, DARKER + 1)
+    assert again.retrain
+    assert announced(environment) == 1
+
+
+def test_a_day_without_traffic_succeeds_and_tells_nobody(environment: dict[str, str]) -> None:
+    found, _ = checked(environment, EMPTY)
+    assert (found.verdict, found.alert, found.retrain) == ("not_enough_data", None, False)
+
+
+def test_between_the_nights_no_alarm_is_silence(environment: dict[str, str]) -> None:
+    done = run(environment, "watch_drift", version=VERSION)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "nothing to tell: no alarm" in done.stdout + done.stderr
+
+
+def test_an_unknown_version_fails_in_words(environment: dict[str, str]) -> None:
+    done = run(environment, "check_drift", version="9.9.9")
+    assert done.returncode != 0
+    assert "there is no such model version" in done.stdout + done.stderr
