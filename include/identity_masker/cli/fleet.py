@@ -14,8 +14,11 @@ from identity_masker.settings import settings
 @click.command()
 @click.option("--host", help="Address that the model servers listen on.  [default: MASKER_HOST]")
 @click.option("--first-port", type=click.IntRange(1, 65000), help="[default: MASKER_SERVER_PORT]")
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535), help="0 takes any free one.  [default: MASKER_FLEET_PORT]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON before the first server starts.")
-def command(host: str | None, first_port: int | None, as_json: bool) -> None:
+def command(host: str | None, first_port: int | None, metrics_port: int | None, as_json: bool) -> None:
     """Keep the model servers alive that the control database asks for, until SIGTERM or Ctrl-C.
 
     `masker deploy` says what is wanted. Servers that crash are started again, later each time; those no longer
@@ -37,6 +40,7 @@ def command(host: str | None, first_port: int | None, as_json: bool) -> None:
         folder=config.home / "fleet",
         host=host or config.host,
         first_port=first_port or config.server_port,
+        metrics_port=config.fleet_port if metrics_port is None else metrics_port,
     )
     if as_json:
         step.finish(Running(owner=options.owner, first_port=options.first_port), as_json=True)

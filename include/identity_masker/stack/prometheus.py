@@ -1,0 +1,30 @@
+"""The configuration of Prometheus for the embedded stack: docker/prometheus/local.yml with this stack's places."""
+
+from __future__ import annotations
+
+from string import Template
+
+from identity_masker.settings import PROJECT, Settings
+
+FOLDER = PROJECT / "docker" / "prometheus"
+TEMPLATE = FOLDER / "local.yml"
+NODE_JOB = "\n  - job_name: node\n    static_configs: [{targets: [$node_exporter]}]\n"
+
+
+def configuration(config: Settings, *, node_exporter: bool) -> str:
+    """The text of prometheus.yml. `node_exporter`: whether the stack runs one."""
+    places = {
+        "rules": f"{FOLDER}/rules/*.yml",
+        "servers": f"{config.home}/fleet/targets.json",
+        "gateway": _at(config.host, config.gateway_port),
+        "fleet": _at(config.host, config.fleet_port),
+        "exporter": _at(config.host, config.exporter_port),
+        "prometheus": _at(config.host, config.prometheus_port),
+        "node_exporter": _at(config.host, config.node_exporter_port),
+    }
+    text = TEMPLATE.read_text() + (NODE_JOB if node_exporter else "")
+    return Template(text).substitute(places)
+
+
+def _at(host: str, port: int) -> str:
+    return f"'[{host}]:{port}'" if ":" in host else f"'{host}:{port}'"
