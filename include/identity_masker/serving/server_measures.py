@@ -1,4 +1,4 @@
-"""Metrics of a model server beside those of HTTP: its model, its queue, its calls, what a picture spends its time on."""
+"""Metrics of a model server beside those of HTTP: its model, its queue, its calls, the stages of a picture."""
 
 from __future__ import annotations
 
