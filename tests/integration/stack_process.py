@@ -17,7 +17,9 @@ import pytest
 from identity_masker.settings import Settings
 
 MASKER = str(Path(sys.executable).with_name("masker"))
-PORTS = ("AIRFLOW", "AIRFLOW_LOG", "MLFLOW", "GATEWAY", "SERVER", "ALERTS", "FLEET", "EXPORTER", "PROMETHEUS", "NODE_EXPORTER")
+PORTS = (
+    "AIRFLOW", "AIRFLOW_LOG", "MLFLOW", "GATEWAY", "SERVER", "ALERTS", "FLEET", "EXPORTER", "PROMETHEUS", "NODE_EXPORTER",
+)  # fmt: skip
 
 
 def free_ports(count: int) -> list[int]:

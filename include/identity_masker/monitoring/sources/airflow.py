@@ -65,7 +65,7 @@ class AirflowSource:
         late = (now - dag.next_run).total_seconds() if dag.next_run and not dag.paused else 0.0
         yield LATE.sample(max(0.0, late), dag.dag_id)
         found = self._api().newest_runs(dag.dag_id)
-        yield from _runs(dag.dag_id, found, now)
+        yield from dag_runs(dag.dag_id, found, now)
         done = next((run for run in found if run["state"] == "success"), None)
         if done is not None:
             yield SUCCESS.sample(_time(done["end_date"]), dag.dag_id)
@@ -85,8 +85,8 @@ class AirflowSource:
         return known[1]
 
 
-def _runs(dag: str, found: list[dict[str, Any]], now: datetime) -> Iterator[Sample]:
-    """`found`: the newest runs, newest first."""
+def dag_runs(dag: str, found: list[dict[str, Any]], now: datetime) -> Iterator[Sample]:
+    """What the newest runs of a DAG say; `found` as the API gives them, newest first."""
     if found:
         yield from one_of(LAST, STATES, found[0]["state"], dag)
     for state in ("queued", "running"):
