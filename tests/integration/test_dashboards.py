@@ -77,20 +77,20 @@ class Traffic(threading.Thread):
 
     def __init__(self, gateway: str) -> None:
         super().__init__(daemon=True)
-        self._gateway, self._stop = gateway, threading.Event()
+        self._gateway, self._ending = gateway, threading.Event()
 
     def run(self) -> None:
         buffer = io.BytesIO()
         Image.new("RGB", (64, 64), "tan").save(buffer, "PNG")
         with httpx.Client(base_url=self._gateway, timeout=60) as http:
             number = 0
-            while not self._stop.wait(0.3):
+            while not self._ending.wait(0.3):
                 user, number = {"x-user-id": f"user-{number % 20}"}, number + 1
                 http.post("/v1/mask", content=buffer.getvalue(), headers={"content-type": "image/png", **user})
                 http.post("/v1/events", json={"events": [{"name": "revenue", "value": 0.5}]}, headers=user)
 
     def end(self) -> None:
-        self._stop.set()
+        self._ending.set()
         self.join(70)
 
 

@@ -84,3 +84,15 @@ def _test(alert: str, case: Case, series: Series, firing: int) -> dict[str, Any]
             {"expr": shown, "eval_time": f"{case.minutes}m", "exp_samples": [{"labels": "{}", "value": firing}]}
         ],
     }
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="needs Debian's prometheus-alertmanager")
+def test_the_configuration_of_alertmanager_is_valid_and_every_alert_reaches_the_alerts_service() -> None:
+    file = PROJECT / "docker" / "alertmanager" / "alertmanager.yml"
+    done = subprocess.run(
+        ["amtool", "check-config", str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for severity in ("info", "warning", "critical"):
+        command = ["amtool", "config", "routes", "test", f"--config.file={file}", f"severity={severity}"]
+        assert subprocess.check_output(command, text=True, timeout=60).strip() == "masker"
