@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from identity_masker import duck
 from identity_masker.errors import TemporaryError
 from identity_masker.telemetry.events.kinds import COLUMNS, KINDS, Kind, Type
 
@@ -33,12 +34,7 @@ def event_views(
     Each has the columns of its kind, and `time` as a TIMESTAMP in UTC. `since()` and `until()` are macros: results
     depend on the stored hours alone.
     """
-    options: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory,
-        "threads": 1,
-        "temp_directory": "",
-    }
-    with duckdb.connect(config=options) as connection:
+    with duck.connect(memory_limit=memory, threads=1, temp_directory="") as connection:
         for name, moment in (("since", since), ("until", until)):
             connection.execute(f"CREATE MACRO {name}() AS make_timestamp({_microseconds(moment)})")
         paths = sorted({str(path) for found in files.values() for path in found})

@@ -32,8 +32,7 @@ def commands(config: Settings, home: Home) -> dict[str, str]:
     """Service → shell command, for the process manager; writes the configuration that Prometheus reads."""
     found: dict[str, str] = {}
     if program := shutil.which(PROMETHEUS):
-        file = home.run / "prometheus.yml"
-        file.write_text(prometheus.configuration(config, node_exporter=shutil.which(NODE_EXPORTER) is not None))
+        file = prometheus.write(config, home.run, node_exporter=shutil.which(NODE_EXPORTER) is not None)
         found["prometheus"] = _prometheus(program, file, config, home)
     if program := shutil.which(NODE_EXPORTER):
         address = f"{config.host}:{config.node_exporter_port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import Template
 
 from identity_masker.settings import PROJECT, Settings
@@ -11,9 +12,22 @@ TEMPLATE = FOLDER / "local.yml"
 NODE_JOB = "\n  - job_name: node\n    static_configs: [{targets: [$node_exporter]}]\n"
 
 
-def configuration(config: Settings, *, node_exporter: bool) -> str:
-    """The text of prometheus.yml. `node_exporter`: whether the stack runs one."""
+def write(config: Settings, folder: Path, *, node_exporter: bool) -> Path:
+    """Write prometheus.yml and the token that it presents to the gateway into `folder`; the former's path.
+
+    The token is MASKER_TOKEN; a gateway that asks for none does not look at what it gets.
+    """
+    token, file = folder / "prometheus.token", folder / "prometheus.yml"
+    token.touch(mode=0o600)
+    token.write_text(config.token.get_secret_value() if config.token else "none")
+    file.write_text(configuration(config, token, node_exporter=node_exporter))
+    return file
+
+
+def configuration(config: Settings, token: Path, *, node_exporter: bool) -> str:
+    """The text of prometheus.yml. `token`: file with the gateway's; `node_exporter`: whether the stack runs one."""
     places = {
+        "token": str(token),
         "rules": f"{FOLDER}/rules/*.yml",
         "servers": f"{config.home}/fleet/targets.json",
         "gateway": _at(config.host, config.gateway_port),

@@ -36,8 +36,7 @@ def test_all_rules_are_valid() -> None:
 
 @pytest.mark.parametrize("node_exporter", [True, False])
 def test_the_configuration_of_the_embedded_stack_is_valid(tmp_path: Path, node_exporter: bool) -> None:
-    file = tmp_path / "prometheus.yml"
-    file.write_text(prometheus.configuration(Settings(home=tmp_path), node_exporter=node_exporter))
+    file = prometheus.write(Settings(home=tmp_path), tmp_path, node_exporter=node_exporter)
     promtool("check", "config", str(file))
     assert ("job_name: node" in file.read_text()) is node_exporter
 

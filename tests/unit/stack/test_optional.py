@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from identity_masker.settings import Settings
 from identity_masker.stack import doctor, optional, ports
@@ -45,7 +46,7 @@ def test_with_them_both_are_started_on_the_ports_of_the_settings(
 ) -> None:
     home = home_of(tmp_path)
     monkeypatch.setenv("PATH", installed(tmp_path, *optional.PROGRAMS))
-    config = Settings(home=home.root, prometheus_port=19_095, node_exporter_port=19_105)
+    config = Settings(home=home.root, prometheus_port=19_095, node_exporter_port=19_105, token=SecretStr("a.b.c"))
     commands = optional.commands(config, home)
     assert commands.keys() == optional.SERVICES
     assert "--web.listen-address=127.0.0.1:19095" in commands["prometheus"]
@@ -56,3 +57,6 @@ def test_with_them_both_are_started_on_the_ports_of_the_settings(
     assert "'127.0.0.1:19105'" in written
     assert f"{home.root}/fleet/targets.json" in written
     assert "$" not in written
+    token = home.run / "prometheus.token"
+    assert (token.read_text(), token.stat().st_mode & 0o777) == ("a.b.c", 0o600)
+    assert str(token) in written
