@@ -71,8 +71,9 @@ def _request(unit: str, arm: str, moment: datetime, rng: np.random.Generator) ->
         "latency_ms": float(rng.lognormal(4, 0.3)), "status": 200, "error": "", "brightness": 0.5, "contrast": 0.2,
         "sharpness": 0.1, "changed": 0.3, "experiments": json.dumps({EXPERIMENT: arm}),
     }  # fmt: skip
-    # Columns that were added since may be null.
-    return {**_stamp(moment), **{name: known.get(name) for name in COLUMNS["requests"]}}
+    # Columns that were added since are null, or empty where they may not be.
+    columns = {name: known.get(name, "" if type_ == "text" else None) for name, type_ in COLUMNS["requests"].items()}
+    return {**_stamp(moment), **columns}
 
 
 def a_rollout(folder: Path, control_url: str, store: Path) -> None:
@@ -102,4 +103,6 @@ def a_night(folder: Path, store: Path, masker: Callable[..., str], version: str)
     names = (moment.strftime("%Y%m%dT%H%M%SZ") for moment in (end - timedelta(days=1), end))
     window = store / "drift" / version / "windows" / "--".join(names)
     window.mkdir(parents=True)
-    (window / "verdict.json").write_text(json.dumps(verdict))
+    leak = {"name": "identity_leak", "performance": {"mean": 0.02, "low": 0.01, "high": 0.03}}
+    night = {"requests": 2000, "retrain": False, "faults": [], "missing_hours": [], "estimates": [leak]}
+    (window / "verdict.json").write_text(json.dumps({**verdict, **night}))

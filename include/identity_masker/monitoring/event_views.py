@@ -13,15 +13,12 @@ import duckdb
 
 from identity_masker import duck
 from identity_masker.errors import TemporaryError
-from identity_masker.telemetry.events.kinds import COLUMNS, KINDS, Kind, Type
+from identity_masker.telemetry.events.kinds import COLUMNS, Kind
 
-_TYPES: Mapping[Type, str] = {
-    "text": "VARCHAR",
-    "number": "DOUBLE",
-    "number?": "DOUBLE",
-    "integer": "BIGINT",
-    "flag": "BOOLEAN",
-}
+VIEWS: tuple[Kind, ...] = ("requests", "exposures", "outcomes")
+_TYPES: Mapping[str, str] = {"text": "VARCHAR", "number": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN"}
+"""By the type of a column; one whose type ends with ? may be null."""
+
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -42,7 +39,7 @@ def event_views(
             connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, paths))}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        for kind in KINDS:
+        for kind in VIEWS:
             connection.execute(_view(kind, files.get(kind, ())))
         yield connection
 
@@ -65,7 +62,8 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str, seconds: float) -> lis
 
 def _view(kind: Kind, paths: Sequence[Path]) -> str:
     """Columns that older files lack are null."""
-    columns = {"event_id": "VARCHAR", "time": "TIMESTAMP", **{n: _TYPES[t] for n, t in COLUMNS[kind].items()}}
+    own = {name: _TYPES[type_.removesuffix("?")] for name, type_ in COLUMNS[kind].items()}
+    columns = {"event_id": "VARCHAR", "time": "TIMESTAMP", **own}
     nothing = ", ".join(f'NULL::{type_} AS "{name}"' for name, type_ in columns.items())
     source = f"SELECT {nothing} WHERE false"
     if paths:
@@ -73,7 +71,9 @@ def _view(kind: Kind, paths: Sequence[Path]) -> str:
         stored = f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
         moved = f"SELECT * REPLACE (make_timestamp(epoch_us(time)) AS time) FROM {stored}"  # noqa: S608
         source += f" UNION ALL BY NAME {moved}"
-    return f"CREATE VIEW {kind} AS SELECT * FROM ({source}) WHERE time >= since() AND time < until()"  # noqa: S608
+    # A copy that went to a shadow is no request of a user.
+    asked = " AND coalesce(via, '') <> 'shadow'" if "via" in own else ""
+    return f"CREATE VIEW {kind} AS SELECT * FROM ({source}) WHERE time >= since() AND time < until(){asked}"  # noqa: S608
 
 
 def _literal(text: str) -> str:

@@ -117,6 +117,20 @@ def test_columns_of_groups_are_told_too_and_unknown_parts_are_passed_over(tmp_pa
         assert values["masker_drift_column_score", version, "changed", "effect"] == 0.1
 
 
+def test_what_a_night_counts_and_estimates_is_told(tmp_path: Path) -> None:
+    leak = {"name": "identity_leak", "performance": {"mean": 0.02, "low": 0.01, "high": 0.03}}
+    usable = {"name": "usable", "performance": None, "note": "no label"}
+    night = {"requests": 700, "retrain": True, "faults": ["status"], "missing_hours": [], "estimates": [leak, usable]}
+    _window(tmp_path, "3", "20261102T000000Z--20261103T000000Z", {"verdict": "drift", "columns": [], **night})
+    values = found(DriftSource(f"file://{tmp_path}").read())
+    assert values["masker_drift_requests", "3"] == 700
+    assert values["masker_drift_retrain", "3"] == 1
+    assert values["masker_drift_faults", "3"] == 1
+    assert values["masker_drift_missing_hours", "3"] == 0
+    assert values["masker_drift_estimate", "3", "identity_leak", "high"] == 0.03
+    assert ("masker_drift_estimate", "3", "usable", "mean") not in values
+
+
 def test_the_verdicts_of_drift_are_those_that_the_judge_knows() -> None:
     assert get_args(Outcome) == drift.VERDICTS
 

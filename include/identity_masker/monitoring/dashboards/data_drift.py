@@ -42,6 +42,15 @@ DATA_DRIFT = Dashboard(
             "{{column}}",
             sparse=NIGHT,
         ),
+        lines(
+            "Estimated outcomes",
+            "masker_drift_estimate",
+            "{{version}} {{outcome}} {{bound}}",
+            sparse=NIGHT,
+            help="Such as the identity leak: from the examiner's scores, corrected by the labels that there are.",
+        ),
+        number("Requests in the window", "masker_drift_requests", "short", "version {{version}}", sparse=NIGHT),
+        number("Asked for a training", "masker_drift_retrain", "bool", "version {{version}}", sparse=NIGHT),
         number("Windows judged", "masker_drift_windows", "short", "version {{version}}", sparse=NIGHT),
         number(
             "Newest valid version",

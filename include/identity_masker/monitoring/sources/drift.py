@@ -23,10 +23,20 @@ WINDOWS = Family("masker_drift_windows", "Windows judged so far.", ("version",))
 COLUMN = Family("masker_drift_column_drift", "Whether a column has drift in the newest window.", ("version", "column"))
 SCORE = Family(
     "masker_drift_column_score",
-    "How a column differs in the newest window: effect, psi, ks, wasserstein, adjusted_p_value.",
+    "How a column differs in the newest window: effect, floor, psi, ks, wasserstein, adjusted_p_value.",
     ("version", "column", "score"),
 )
-SCORES = ("effect", "psi", "ks", "wasserstein", "adjusted_p_value")
+SCORES = ("effect", "floor", "psi", "ks", "wasserstein", "adjusted_p_value")
+REQUESTS = Family("masker_drift_requests", "Requests in the newest window.", ("version",))
+RETRAIN = Family("masker_drift_retrain", "Whether the newest window asked for a training.", ("version",))
+FAULTS = Family("masker_drift_faults", "Columns of the newest window with a fault of the data.", ("version",))
+MISSING = Family("masker_drift_missing_hours", "Hours that the newest window lacks.", ("version",))
+ESTIMATE = Family(
+    "masker_drift_estimate",
+    "Mean of an outcome in the newest window, few of which have a label, with its band.",
+    ("version", "outcome", "bound"),
+)
+COUNTED = {"requests": REQUESTS, "retrain": RETRAIN, "faults": FAULTS, "missing_hours": MISSING}
 
 
 class DriftSource:
@@ -34,7 +44,7 @@ class DriftSource:
 
     name = "drift"
     every = 60.0
-    families = (VERDICT, WINDOW_END, WINDOWS, COLUMN, SCORE)
+    families = (VERDICT, WINDOW_END, WINDOWS, COLUMN, SCORE, *COUNTED.values(), ESTIMATE)
 
     def __init__(self, store: str) -> None:
         self._root = artifacts.join(store, "drift")
@@ -63,6 +73,13 @@ def _document(version: str, document: dict[str, Any]) -> Iterator[Sample]:
             value = column.get(score)
             if isinstance(value, int | float):
                 yield SCORE.sample(value, version, column["name"], score)
+    for field, family in COUNTED.items():
+        if field in document:
+            value = document[field]
+            yield family.sample(len(value) if isinstance(value, list) else value, version)
+    for estimate in document.get("estimates") or ():
+        for bound in ("mean", "low", "high") if estimate.get("performance") else ():
+            yield ESTIMATE.sample(estimate["performance"][bound], version, estimate["name"], bound)
 
 
 def _columns(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

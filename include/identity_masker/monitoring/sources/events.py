@@ -15,11 +15,11 @@ import duckdb
 
 from identity_masker.errors import MaskerError
 from identity_masker.monitoring.custom import VALUE, CustomMetric, CustomMetrics
-from identity_masker.monitoring.event_views import event_views, rows
+from identity_masker.monitoring.event_views import VIEWS, event_views, rows
 from identity_masker.monitoring.sample import Family, Sample
 from identity_masker.monitoring.stored_files import LocalCopies
 from identity_masker.telemetry import event_store, logs
-from identity_masker.telemetry.events.kinds import KINDS, Kind
+from identity_masker.telemetry.events.kinds import Kind
 
 OK = Family("masker_exporter_custom_metric_ok", "Whether the last query of a declared metric succeeded.", ("metric",))
 UNTIL = Family("masker_exporter_events_until_timestamp_seconds", "All hours of events before it are counted.")
@@ -52,7 +52,7 @@ class EventsSource:
         if until is None:
             return []
         since = until - timedelta(days=self._declared.days)
-        uris = {kind: event_store.files(self._store, kind, since, until) for kind in KINDS}
+        uris = {kind: event_store.files(self._store, kind, since, until) for kind in VIEWS}
         seen = (until, self._copies.fingerprint(uri for found in uris.values() for uri in found))
         if seen != self._seen:
             files = self._copies.paths(uris)
