@@ -157,7 +157,7 @@ def test_every_rule_is_evaluated_without_an_error(monitored: Monitored) -> None:
 
 def test_every_target_answers(monitored: Monitored) -> None:
     assert {row["metric"]["job"] for row in monitored.data("up == 1")} == {
-        "gateway", "server", "fleet", "exporter", "prometheus", "node",
+        "gateway", "server", "fleet", "exporter", "alerts", "prometheus", "node",
     }  # fmt: skip
     assert monitored.data("up == 0") == []
 

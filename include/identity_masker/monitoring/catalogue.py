@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from identity_masker.alerts.service_measures import ServiceMeasures
 from identity_masker.monitoring import exporter
 from identity_masker.monitoring.refresher import OWN
 from identity_masker.monitoring.sample import Family
@@ -48,6 +49,8 @@ def _processes() -> list[tuple[str, list[Row]]]:
     gateway = HttpMetrics("gateway")
     GatewayMeasures(gateway, Board())
     EventMeasures(gateway.registry)
+    alerts = HttpMetrics("alerts")
+    ServiceMeasures(alerts.registry, ())
     fleet = CollectorRegistry()
     with TemporaryDirectory() as folder:
         FleetMeasures(fleet, Path(folder))
@@ -55,6 +58,7 @@ def _processes() -> list[tuple[str, list[Row]]]:
         ("Gateway", list(_registered(gateway.registry))),
         ("Model server", list(_registered(server.registry))),
         ("Fleet", list(_registered(fleet))),
+        ("Alert service", list(_registered(alerts.registry))),
     ]
 
 

@@ -32,6 +32,7 @@ def configuration(config: Settings, token: Path, *, node_exporter: bool) -> str:
         "servers": f"{config.home}/fleet/targets.json",
         "gateway": _at(config.host, config.gateway_port),
         "fleet": _at(config.host, config.fleet_port),
+        "alerts": _at(config.host, config.alerts_port),
         "exporter": _at(config.host, config.exporter_port),
         "prometheus": _at(config.host, config.prometheus_port),
         "node_exporter": _at(config.host, config.node_exporter_port),

@@ -136,6 +136,6 @@ CASES: dict[str, Case] = {
     ),
     "ExporterSourceDown": _one('masker_exporter_source_up{source="airflow"}', "0x30", "0x20 1x3 0x5"),
     "CustomMetricFails": _one('masker_exporter_custom_metric_ok{metric="m"}', "0x30", "1x30"),
-    "AlertsBacklog": _age('masker_alerts_oldest_waiting_timestamp_seconds{channel="slack"}', 900),
-    "AlertsNotSent": _one('masker_alerts_not_sent_total{channel="slack",state="given_up"}', "0x10 2x20", "2x30"),
+    "AlertsBacklog": _age('masker_alert_deliveries_oldest_due_timestamp_seconds{channel="slack"}', 900),
+    "AlertsNotSent": _one('masker_alert_deliveries_lost{channel="slack",state="given_up"}', "0x10 2x20", "2x30"),
 }

@@ -154,11 +154,11 @@ def test_alerts_are_told_once_there_are_tables_of_them(url: str) -> None:
         connection.execute(text("INSERT INTO alert_incidents VALUES ('drift', 'warning', 'firing')"))
         connection.execute(text("INSERT INTO alert_incidents VALUES ('drift', 'warning', 'resolved')"))
     values = found(source.read())
-    assert values["masker_alerts_waiting", "slack"] == 2
-    assert values["masker_alerts_oldest_waiting_timestamp_seconds", "slack"] == 50
-    assert ("masker_alerts_oldest_waiting_timestamp_seconds", "mail") not in values
-    assert values["masker_alerts_not_sent", "mail", "given_up"] == 1
-    assert values["masker_alerts_open_incidents", "drift", "warning"] == 1
+    assert values["masker_alert_deliveries_waiting", "slack"] == 2
+    assert values["masker_alert_deliveries_oldest_due_timestamp_seconds", "slack"] == 50
+    assert ("masker_alert_deliveries_oldest_due_timestamp_seconds", "mail") not in values
+    assert values["masker_alert_deliveries_lost", "mail", "given_up"] == 1
+    assert values["masker_alert_incidents_open", "drift", "warning"] == 1
 
 
 def test_without_a_driver_there_is_no_gpu() -> None:

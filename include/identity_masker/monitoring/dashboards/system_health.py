@@ -79,8 +79,8 @@ SYSTEM_HEALTH = Dashboard(
             "Events lost", "sum by (reason) (increase(masker_event_log_dropped_total[1h])) or vector(0)", "{{reason}}"
         ),
         lines("Control database read", "time() - masker_gateway_control_read_timestamp_seconds", "{{instance}}", "s"),
-        lines("Alerts that wait", "sum by (channel) (masker_alerts_waiting) or vector(0)", "{{channel}}"),
-        lines("Open incidents", "sum by (area, severity) (masker_alerts_open_incidents) or vector(0)", "{{area}}"),
+        lines("Alerts that wait", "sum by (channel) (masker_alert_deliveries_waiting) or vector(0)", "{{channel}}"),
+        lines("Open incidents", "sum by (area, severity) (masker_alert_incidents_open) or vector(0)", "{{area}}"),
         number("Sources of the exporter", "masker_exporter_source_up", "bool", "{{source}}"),
     ),
 )

@@ -13,10 +13,14 @@ from identity_masker.monitoring.sample import Family, Sample
 from identity_masker.serving.control import Control
 
 DELIVERIES, INCIDENTS = "alert_deliveries", "alert_incidents"
-BACKLOG = Family("masker_alerts_waiting", "Alerts that are not sent yet.", ("channel",))
-OLDEST = Family("masker_alerts_oldest_waiting_timestamp_seconds", "When the oldest of them was due.", ("channel",))
-LOST = Family("masker_alerts_not_sent", "Alerts that were refused or given up.", ("channel", "state"), "counter")
-OPEN = Family("masker_alerts_open_incidents", "Incidents that fire.", ("area", "severity"))
+BACKLOG = Family("masker_alert_deliveries_waiting", "Alerts that are not sent yet.", ("channel",))
+OLDEST = Family(
+    "masker_alert_deliveries_oldest_due_timestamp_seconds", "When the oldest of them was due.", ("channel",)
+)
+LOST = Family(
+    "masker_alert_deliveries_lost", "Alerts that were refused or given up, of those remembered.", ("channel", "state")
+)
+OPEN = Family("masker_alert_incidents_open", "Incidents that fire.", ("area", "severity"))
 
 
 class AlertsSource:
