@@ -157,7 +157,11 @@ class Gateway:
             self._events.close()
 
     def _answered(self, route: str, exchange: Exchange, seconds: float) -> None:
-        if self._request_log is not None and route == gateway_routes.MASK:
+        if route != gateway_routes.MASK:
+            return
+        if exchange.status == NEVER_REACHED:
+            self._measures.rejected(str(exchange.fields.get("reason", "")))
+        if self._request_log is not None:
             self._request_log.done(exchange, seconds)
 
     def live(self) -> Health:
@@ -189,12 +193,14 @@ class Gateway:
             raise overloaded("the gateway is full", "overloaded", seconds=1)
         self._enter(served, user, given)
         self._taken += 1
+        self._measures.taken.inc()
         try:
             body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
             target = self._target(revision, user or exchange.request_id, served, request.headers)
             answer = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
         finally:
             self._taken -= 1
+            self._measures.taken.dec()
         reply = answer.reply
         served.picture, served.reply = body, reply
         served.semver = reply.headers.get(b"x-model-version", target.semver.encode()).decode("latin-1")
@@ -301,6 +307,7 @@ class Gateway:
             reply = await send(server)
         except UpstreamError as error:
             server.failed()
+            self._measures.failed(server.endpoint.version)
             log.warning("server_failed", url=server.endpoint.url, why=error.reason, sent=error.sent)
             return None
         except TimeoutError as error:

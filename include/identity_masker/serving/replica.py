@@ -42,6 +42,9 @@ class FleetConfig(BaseModel):
     host: str = "127.0.0.1"
     first_port: int = Field(ge=1, le=65000)
     ports: int = Field(default=100, ge=1, le=1000)
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Of the fleet's own /metrics; 0 takes any free one."
+    )
     serve: tuple[str, ...] = Field(default=SERVE, description="Command of a model server, without its options.")
     poll_seconds: float = Field(default=0.5, gt=0)
     probe_seconds: float = Field(default=3.0, gt=0, description="Time for a server to answer a probe.")
