@@ -123,6 +123,7 @@ with DAG(
         task_id="decide",
         command="release {{ 'approve --question before_traffic' if "
         "ti.xcom_pull(task_ids='approval')['chosen_options'] == ['Approve'] else 'rollback' }}",
+        options={"by": "{{ (ti.xcom_pull(task_ids='approval')['responded_by_user'] or {}).get('name', '') }}"},
         pool=STEPS_POOL,
     )
 

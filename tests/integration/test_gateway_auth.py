@@ -6,14 +6,17 @@ import contextlib
 import io
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
 from tests.integration.test_gateway import PICTURE, PNG
+from tests.unit.release.world import World as Release
 from tests.unit.serving.support import eventually, running
 
+from identity_masker.release.status import Status, status
 from identity_masker.security.jwks import Published
 from identity_masker.security.keys import KeyFolder
 from identity_masker.security.roles import load_roles
@@ -144,3 +147,21 @@ def test_a_client_over_its_quota_is_told_when_to_come_back(tmp_path: Path) -> No
     assert refused.headers["ratelimit-limit"] == "2"
     assert refused.headers["ratelimit-remaining"] == "0"
     assert refused.headers["ratelimit-policy"] == "2;w=7200"
+
+
+def test_the_newest_release_is_told_as_the_command_tells_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/control.db"
+    store = f"file://{tmp_path}/store"
+    with Control(url) as control:
+
+        def newest() -> Status:
+            return status(control, store, datetime.now(UTC))
+
+        with running(Gateway(GatewayConfig(), url, release=newest).app) as base:
+            eventually(f"{base}/health/live")
+            before = httpx.get(f"{base}/v1/release")
+            assert (before.status_code, before.json()["reason"]) == (404, "no_release")
+            Release(tmp_path, control).start()
+            found = httpx.get(f"{base}/v1/release").json()
+        assert found["progress"]["phase"] == "deploying"
+        assert Status.model_validate(found).policy == "test"

@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 LONGEST_NAME = 120
 
 
-def authorised(permission: str) -> str:
-    """The name under which the command is recorded.
+def authorised(permission: str, by: str | None = None) -> str:
+    """The name under which the command is recorded: `by`, or whoever runs it.
 
     A task of Airflow is who it is: Airflow has let its starter start it. Anybody else shows a token (MASKER_TOKEN)
     where one is required. Raises `UnauthenticatedError` without a valid one, `ForbiddenError` without the permission.
     """
     config = settings()
-    if config.step.known:
-        return config.step.key()[:LONGEST_NAME]
-    if not config.auth_required:
-        return getpass.getuser()[:LONGEST_NAME]
-    from identity_masker.errors import UnauthenticatedError
+    if config.step.known or not config.auth_required:
+        return (by or (config.step.key() if config.step.known else getpass.getuser()))[:LONGEST_NAME]
+    from identity_masker.errors import ForbiddenError, UnauthenticatedError
 
     if config.token is None:
         raise UnauthenticatedError(
@@ -37,6 +35,8 @@ def authorised(permission: str) -> str:
     with verifying() as verifier:
         principal = verifier.verify(config.token.get_secret_value())
     roles().require(principal, permission)
+    if by not in (None, principal.subject):
+        raise ForbiddenError("a token speaks for its owner alone", got=by, allowed=principal.subject, fix="omit --by")
     return principal.subject[:LONGEST_NAME]
 
 

@@ -10,6 +10,7 @@ from identity_masker.cli import step
 from identity_masker.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from identity_masker.release.status import Status
     from identity_masker.serving.quota.limiter import Limiter
 
 
@@ -41,7 +42,9 @@ def command(
         quality_share=config.quality_share, quality_rate=config.quality_rate, example_seconds=config.example_seconds,
     )  # fmt: skip
     with LiveExperiments(config.control_url) as experiments, guarded(PERMISSIONS) as guard:
-        gateway = Gateway(taken, config.control_url, assign=experiments, guard=guard, limiter=_limiter(config))
+        gateway = Gateway(
+            taken, config.control_url, assign=experiments, guard=guard, limiter=_limiter(config), release=_release
+        )
         Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
             listener
         )
@@ -58,3 +61,12 @@ def _limiter(config: Settings) -> Limiter | None:
     redis = config.redis_url
     ledger = RedisLedger(redis.get_secret_value()) if redis else LocalLedger()
     return Limiter(load_rates(config.config_dir / "quota.yaml"), ledger)
+
+
+def _release() -> Status:
+    from identity_masker.release.driver import utc_now
+    from identity_masker.release.status import status
+    from identity_masker.serving.control import Control
+
+    with Control(settings().control_url) as control:
+        return status(control, settings().store, utc_now())

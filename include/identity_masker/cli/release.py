@@ -163,22 +163,23 @@ def approve(author: str | None, question: str, as_json: bool) -> None:
     """Say yes to what the rollout waits for."""
     from identity_masker.release.progress import progress
 
-    who = authorised("release:approve")
+    who = authorised("release:approve", author)
     with _control() as control:
-        result = progress(_driver(control).approve(author or who, question))
+        result = progress(_driver(control).approve(who, question))
     step.finish(result, as_json=as_json)
 
 
 @command.command()
 @click.option("--to", "reference", default="previous", show_default=True, help="previous, 1.2.0 or 3.")
 @click.option("--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds to become ready.")
+@click.option("--by", help="Who wants it.  [default: the user or task that runs this]")
 @as_json_option
-def rollback(reference: str, timeout: float, as_json: bool) -> None:
+def rollback(reference: str, timeout: float, by: str | None, as_json: bool) -> None:
     """Give up the rollout under way; when there is none, serve the version before (or the named one) again."""
     from identity_masker.release.registry_names import ReleaseRegistry
     from identity_masker.release.rollback import roll_back
 
-    author = authorised("release:rollback")
+    author = authorised("release:rollback", by)
     with _control() as control, _telling(control) as told:
         driver = _driver(control, told)
         result = roll_back(reference, driver, ReleaseRegistry(), control, author=author, timeout=timeout)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol, assert_never
 
-from identity_masker.errors import BadInputError, ConflictError, NotFoundError, TemporaryError
+from identity_masker.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError, TemporaryError
 from identity_masker.release import traffic_table
 from identity_masker.release.after_look import after_look, withdrawn
 from identity_masker.release.gateway_metrics import Gateway, Snapshot, interval
@@ -134,9 +134,17 @@ class Driver:
     def approve(self, author: str, question: str = "") -> Rollout:
         """Say yes to `question`, also before it is asked; default the one that is asked. The same again is no change.
 
-        Raises `BadInputError` when nothing is asked.
+        Raises `BadInputError` when nothing is asked, `ForbiddenError` when the policy names others as approvers.
         """
         entry = self._newest()
+        approvers = entry.rollout.policy.approvers
+        if approvers and author not in approvers:
+            raise ForbiddenError(
+                "the policy leaves this decision to others",
+                got=author,
+                allowed="one of " + ", ".join(approvers),
+                fix=f"ask one of them, or release under another policy than {entry.rollout.policy_name}",
+            )
         if question and entry.rollout.approved(question):
             return entry.rollout
         asked = question or entry.rollout.question

@@ -160,6 +160,9 @@ class Policy(_Section):
     ready_seconds: float = Field(default=300.0, gt=0.0, description="Time for the candidate's servers to be ready.")
     lease_seconds: float = Field(default=120.0, gt=0.0, description="Unrenewed, the gateway returns to the champion.")
     approval: Literal["none", "before_traffic", "before_full"] = "none"
+    approvers: tuple[Annotated[str, Field(min_length=1, max_length=120)], ...] = Field(
+        default=(), description="Who may say yes, by name; empty: anybody with the permission release:approve."
+    )
     metrics: dict[MetricName, MetricRule] = Field(min_length=1)
     alpha: Alpha = Alpha()
     minimum: Minimum = Minimum()
@@ -175,6 +178,12 @@ class Policy(_Section):
             raise ValueError(f"strategy {self.strategy} needs the section {self.strategy} and no other, got {given}")
         if not any(rule.required for rule in self.metrics.values()):
             raise ValueError("at least one metric must be required: nothing can be promoted without evidence")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_is_asked(self) -> Self:
+        if self.approvers and self.approval == "none" and self.deadline.then != "ask":
+            raise ValueError("approvers are named, but nobody is ever asked: set approval, or deadline.then: ask")
         return self
 
     @model_validator(mode="after")

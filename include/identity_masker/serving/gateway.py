@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
+from identity_masker.errors import NotFoundError, TemporaryError
 from identity_masker.serving import gateway_routes, outcomes, pictures, units
 from identity_masker.serving.answers import SHADOW, SHARE, Answer
 from identity_masker.serving.api import Health
@@ -94,14 +95,16 @@ class Gateway:
         assign: Assign | None = None,
         guard: Guard | None = None,
         limiter: Limiter | None = None,
+        release: Callable[[], BaseModel] | None = None,
     ) -> None:
-        """`assign` says which experiments a user is in; without it there are none.
+        """`assign` says which experiments a user is in; without it there are none. `release` tells of the newest one.
 
         Without `guard` all may ask, and without `limiter` as often as they like.
         """
         self.config = config
         self.guard = guard
         self.limiter = limiter
+        self._release = release
         self.board = Board()
         self.metrics = HttpMetrics("gateway")
         self._control_url = control_url
@@ -320,6 +323,17 @@ class Gateway:
             ) from error
         server.worked()
         return reply
+
+    def release(self) -> dict[str, Any]:
+        """How the newest release stands. Raises `HttpError`: 404 before the first, 503 when it cannot be read."""
+        try:
+            if self._release is None:
+                raise NotFoundError("this gateway knows of no releases")
+            return self._release().model_dump(mode="json")
+        except NotFoundError as error:
+            raise HttpError(404, "no_release", error.what, fix="start one: `masker release start`") from error
+        except TemporaryError as error:
+            raise overloaded(error.what, "release_unknown", seconds=2) from error
 
     def deployed(self) -> Revision:
         if self.board.revision is not None:

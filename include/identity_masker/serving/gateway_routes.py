@@ -20,6 +20,7 @@ PERMISSIONS = {
     MASK: "mask",
     "/v1/events": "events:write",
     "/v1/routing": "routing:read",
+    "/v1/release": "release:read",
     "/metrics": "metrics:read",
 }
 """What a token has to give for each route."""
@@ -96,6 +97,17 @@ def routes(gateway: Gateway) -> FastAPI:
     @app.get("/health/ready", tags=["operations"], summary="Should it get requests?", responses=documented(503))
     async def ready() -> Health:
         return gateway.ready()
+
+    @app.get(
+        "/v1/release",
+        tags=["operations"],
+        summary="How the newest release stands",
+        description="The same as `masker release status --json`.",
+        responses=documented(404, 503),
+    )
+    def release() -> dict[str, Any]:
+        # Not a coroutine: the control database and the store are read, so it runs in a thread.
+        return gateway.release()
 
     @app.get("/v1/routing", tags=["operations"], summary="Who gets which share", responses=documented(503))
     async def routing() -> dict[str, Any]:

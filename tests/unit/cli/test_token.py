@@ -58,6 +58,12 @@ def test_commands_ask_for_a_token_with_the_permission(environment: dict[str, str
     assert not (Path(environment["MASKER_HOME"]) / "results").exists()
 
 
+def test_a_token_speaks_for_its_owner_alone(environment: dict[str, str]) -> None:
+    made = {**environment, "MASKER_TOKEN": issued(environment, "operator")}
+    done = masker(made, "release", "approve", "--by", "somebody")
+    assert (done.returncode, "speaks for its owner alone" in done.stderr) == (2, True), done.stderr
+
+
 def test_an_unknown_role_is_refused_and_no_key_is_made(environment: dict[str, str]) -> None:
     done = masker(environment, "token", "issue", "--subject", "x", "--role", "boss")
     assert done.returncode == 2

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.release.world import World, policy
 from tests.unit.serving.test_deploy import endpoint
 
-from identity_masker.errors import BadInputError, ConflictError, NotFoundError, TemporaryError
+from identity_masker.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError, TemporaryError
 from identity_masker.release.rollback import roll_back
 from identity_masker.release.rollout_replay import replay
 from identity_masker.serving.control import Control
@@ -48,6 +48,17 @@ def test_a_version_with_errors_is_taken_back_and_the_champion_was_never_out_of_p
     assert world.registry.aliases == {"champion": "1"}
     assert world.registry.tags["2"]["release_outcome"] == "rolled_back"
     assert world.deployed() == {"1": 1}
+
+
+def test_only_those_whom_the_policy_names_may_approve(world: World) -> None:
+    world.start(policy(approval="before_traffic", approvers=["ada"]))
+    world.run(lambda progress: progress.question != "")
+    before = world.rollout
+    with pytest.raises(ForbiddenError, match=r"leaves this decision to others; got bob; expected one of ada"):
+        world.driver().approve("bob")
+    assert world.rollout == before
+    world.driver().approve("ada")
+    assert world.run().outcome == "promoted"
 
 
 def test_errors_of_both_arms_neither_promote_nor_roll_back(world: World) -> None:
