@@ -64,7 +64,7 @@ def stage(tmp_path: Path, model_dir: Path, examiner: Path) -> Iterator[Stage]:
 
 def shadow() -> Policy:
     section = {"mirror_share": 0.5, "seconds": 6}
-    metrics: dict[str, Any] = {"errors": {**ERRORS, "negligible": 0.05}, "leak": LEAK}
+    metrics: dict[str, Any] = {"errors": {**ERRORS, "negligible": 0.05, "weight": 1.0}, "leak": LEAK}
     return policy(
         strategy="shadow", shadow=section, interval_seconds=2, lease_seconds=6, metrics=metrics,
         minimum={"requests": 50, "intervals": 3},
