@@ -64,7 +64,7 @@ def stage(tmp_path: Path, model_dir: Path, examiner: Path) -> Iterator[Stage]:
 
 def shadow() -> Policy:
     section = {"mirror_share": 0.5, "seconds": 6}
-    metrics: dict[str, Any] = {"errors": {**ERRORS, "negligible": 0.05}, "leak": LEAK}
+    metrics: dict[str, Any] = {"errors": {**ERRORS, "negligible": 0.05, "weight": 1.0}, "leak": LEAK}
     return policy(
         strategy="shadow", shadow=section, interval_seconds=2, lease_seconds=6, metrics=metrics,
         minimum={"requests": 50, "intervals": 3},
@@ -81,7 +81,7 @@ def test_a_release_that_leaks_twice_as_much_is_rolled_back_by_itself(
 ) -> None:
     with load(stage.base, 40, *face) as traffic:
         rollout = stage.start(LEAKY, drill(60, {"errors": ERRORS, "leak": LEAK}))
-        done = stage.drive(300.0)
+        done = stage.drive(480.0)
     assert done.outcome == "rolled_back", done
     assert "leak" in " ".join(done.reasons)
     assert (traffic.failed, stage.shares()) == (0, {"1": 1.0})
@@ -99,7 +99,7 @@ def test_a_release_that_leaks_twice_as_much_is_rolled_back_by_itself(
 def test_a_healthy_release_is_promoted_with_its_leak_required(stage: Stage, face: tuple[str, str]) -> None:
     with load(stage.base, 40, *face) as traffic:
         stage.start(SOUND, drill(4, {"errors": ERRORS, "leak": LEAK}))
-        done = stage.drive(300.0)
+        done = stage.drive(480.0)
     assert done.outcome == "promoted", done
     assert (traffic.failed, stage.shares()) == (0, {SOUND: 1.0})
     print(f"\n{traffic.sent} requests, {done.looks} looks")
@@ -111,7 +111,7 @@ def test_a_shadow_is_judged_and_no_user_gets_its_answers(
 ) -> None:
     with load(stage.base, 40, *face) as traffic:
         stage.start(version, shadow())
-        done = stage.drive(300.0)
+        done = stage.drive(480.0)
     assert done.outcome == outcome, done
     assert (traffic.failed, stage.shares()) == (0, {"1": 1.0})
     assert {name for summary in traffic.summaries for name in summary["by_version"]} == {"1.0.1"}

@@ -51,7 +51,9 @@ class Judge:
         self.traffic.update(interval)
         for state in self.metrics:
             state.update(interval.arm("canary"), interval.arm("champion"), interval.seconds)
-        seen = {state.name: state.rule.weight for state in self.metrics if state.streams}
+        # A required metric has its weight from the start: one that is measured late is not to weigh next to nothing.
+        some = any(state.streams for state in self.metrics)
+        seen = {s.name: s.rule.weight for s in self.metrics if s.streams or (some and s.rule.required)}
         self.capital.admit(seen, complete=len(seen) == len(self.metrics))
         self.largest = max(self.largest, self.log_worse)
 

@@ -24,7 +24,7 @@ LARGEST_JOB = 4 << 20
 WAITING_JOBS = 32
 START_SECONDS = FETCH_SECONDS + 60.0
 SCORE_SECONDS = 20.0
-RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0)
+RETRY_SECONDS = (5.0, 15.0, 60.0, 120.0)
 REFRESH_SECONDS = 900.0
 TICK_SECONDS = 0.5
 log = logs.logger(__name__)
@@ -107,7 +107,10 @@ class Scorer:
         known = self._folder and not self._steady()
         source = self._folder if known else self._source
         command = [sys.executable, "-m", "identity_masker.serving.scoring_process", source]
-        self._process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # Ctrl-C is for the gateway, which has answers to finish; this one ends with its stdin.
+        self._process = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         hello = self._line(START_SECONDS)
         if "absent" in hello:
             raise _ScoringError(hello["absent"])

@@ -63,6 +63,15 @@ def test_without_an_examiner_a_leak_that_is_not_required_does_not_matter(world: 
     assert world.run().outcome == "promoted"
 
 
+def test_a_required_leak_that_is_measured_late_weighs_as_much(world: World) -> None:
+    world.gateway.examiner, world.gateway.leaks["2"] = "", 0.2
+    world.start(judged_by_leak())
+    world.run(lambda progress: progress.looks == 2)
+    world.gateway.examiner = "abc"
+    assert world.run().outcome == "rolled_back"
+    assert world.rollout.looks < 12
+
+
 def test_another_examiner_in_between_counts_from_zero(world: World) -> None:
     world.start(judged_by_leak())
     world.run(lambda progress: progress.looks == 2)
