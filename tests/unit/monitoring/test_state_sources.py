@@ -23,7 +23,7 @@ from identity_masker.monitoring.sources.drift import DriftSource
 from identity_masker.monitoring.sources.experiments import ExperimentsSource
 from identity_masker.monitoring.sources.gpu import GpuSource
 from identity_masker.monitoring.sources.models import ModelsSource
-from identity_masker.monitoring.sources.release import ReleaseSource
+from identity_masker.monitoring.sources.release import OUTCOMES, ReleaseSource
 from identity_masker.serving.control import Control
 from identity_masker.settings import Settings
 
@@ -43,10 +43,7 @@ def test_a_rollout_that_was_rolled_back_is_told_with_its_evidence(tmp_path: Path
     with Control(url) as control:
         world = World(tmp_path, control)
         source = ReleaseSource(url, world.store)
-        assert found(source.read()) == {
-            ("masker_rollouts_ended", "promoted"): 0,
-            ("masker_rollouts_ended", "rolled_back"): 0,
-        }
+        assert found(source.read()) == {("masker_rollouts_ended", outcome): 0 for outcome in OUTCOMES}
         world.gateway.error_shares["2"] = 0.2
         world.start()
         world.run()
