@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
 
 from identity_masker.alerts.service_measures import ServiceMeasures
 from identity_masker.monitoring import exporter
@@ -16,6 +17,7 @@ from identity_masker.monitoring.sample import Family
 from identity_masker.serving.board import Board
 from identity_masker.serving.fleet_measures import FleetMeasures
 from identity_masker.serving.gateway_measures import GatewayMeasures
+from identity_masker.serving.quality_measures import QualityMeasures
 from identity_masker.serving.server_measures import ServerMeasures
 from identity_masker.settings import Settings
 from identity_masker.telemetry.events.measures import EventMeasures
@@ -49,6 +51,7 @@ def _processes() -> list[tuple[str, list[Row]]]:
     gateway = HttpMetrics("gateway")
     GatewayMeasures(gateway, Board())
     EventMeasures(gateway.registry)
+    QualityMeasures(gateway.registry)
     alerts = HttpMetrics("alerts")
     ServiceMeasures(alerts.registry, ())
     fleet = CollectorRegistry()
@@ -69,6 +72,14 @@ def _registered(registry: CollectorRegistry) -> Iterator[Row]:
             metric = next(iter(collector.describe()))
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
             yield name, metric.type, ", ".join(collector._labelnames), metric.documentation
+        elif isinstance(collector, QualityMeasures):
+            yield from map(_collected, collector.collect())
+
+
+def _collected(metric: Metric) -> Row:
+    """A family that a collector of our own makes anew at each scrape."""
+    name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+    return name, metric.type, ", ".join(getattr(metric, "_labelnames", ())), metric.documentation
 
 
 def _declared(family: Family) -> Row:

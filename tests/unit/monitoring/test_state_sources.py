@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from sqlalchemy import text
 from tests.unit.release.world import World
 
+from identity_masker.alerts import tables
+from identity_masker.alerts.alert import Alert
+from identity_masker.alerts.outbox import GIVEN_UP, REFUSED, SENT, WAITING, Outbox, Posting
 from identity_masker.drift.verdict import Outcome
 from identity_masker.errors import BadInputError, TemporaryError
 from identity_masker.monitoring.sample import Sample
@@ -21,7 +23,7 @@ from identity_masker.monitoring.sources.drift import DriftSource
 from identity_masker.monitoring.sources.experiments import ExperimentsSource
 from identity_masker.monitoring.sources.gpu import GpuSource
 from identity_masker.monitoring.sources.models import ModelsSource
-from identity_masker.monitoring.sources.release import ReleaseSource
+from identity_masker.monitoring.sources.release import OUTCOMES, ReleaseSource
 from identity_masker.serving.control import Control
 from identity_masker.settings import Settings
 
@@ -41,10 +43,7 @@ def test_a_rollout_that_was_rolled_back_is_told_with_its_evidence(tmp_path: Path
     with Control(url) as control:
         world = World(tmp_path, control)
         source = ReleaseSource(url, world.store)
-        assert found(source.read()) == {
-            ("masker_rollouts_ended", "promoted"): 0,
-            ("masker_rollouts_ended", "rolled_back"): 0,
-        }
+        assert found(source.read()) == {("masker_rollouts_ended", outcome): 0 for outcome in OUTCOMES}
         world.gateway.error_shares["2"] = 0.2
         world.start()
         world.run()
@@ -135,30 +134,26 @@ def test_the_verdicts_of_drift_are_those_that_the_judge_knows() -> None:
     assert get_args(Outcome) == drift.VERDICTS
 
 
-def test_alerts_are_told_once_there_are_tables_of_them(url: str) -> None:
+def test_what_waits_for_a_channel_was_lost_or_fires_is_told(url: str) -> None:
     source = AlertsSource(url)
     assert found(source.read()) == {}
-    with Control(url) as control, control.transaction() as connection:
-        connection.execute(text("CREATE TABLE alert_deliveries (channel TEXT, state TEXT, due_at FLOAT)"))
-        connection.execute(text("CREATE TABLE alert_incidents (area TEXT, severity TEXT, state TEXT)"))
-        rows = [
-            ("slack", "waiting", 100.0),
-            ("slack", "waiting", 50.0),
-            ("slack", "sent", 1.0),
-            ("mail", "given_up", 2.0),
-        ]
-        for channel, state, due in rows:
-            connection.execute(
-                text("INSERT INTO alert_deliveries VALUES (:c, :s, :d)"), {"c": channel, "s": state, "d": due}
-            )
-        connection.execute(text("INSERT INTO alert_incidents VALUES ('drift', 'warning', 'firing')"))
-        connection.execute(text("INSERT INTO alert_incidents VALUES ('drift', 'warning', 'resolved')"))
+    with Outbox(url) as outbox:
+        for number, (channel, state) in enumerate(
+            [("slack", WAITING), ("slack", WAITING), ("slack", SENT), ("mail", GIVEN_UP), ("mail", REFUSED)]
+        ):
+            alert = Alert(area="drift", severity="warning", title="Drift", incident=f"drift/{number}")
+            posting = Posting(channel, due_at=100.0 - number, bundle="")
+            outbox.write(alert, 50.0, 60.0, lambda *_, posting=posting: [posting])
+            with outbox.transaction() as connection:
+                own = tables.deliveries.c.incident == alert.incident
+                connection.execute(tables.deliveries.update().where(own).values(state=state))
     values = found(source.read())
     assert values["masker_alert_deliveries_waiting", "slack"] == 2
-    assert values["masker_alert_deliveries_oldest_due_timestamp_seconds", "slack"] == 50
+    assert values["masker_alert_deliveries_oldest_due_timestamp_seconds", "slack"] == 99
     assert ("masker_alert_deliveries_oldest_due_timestamp_seconds", "mail") not in values
     assert values["masker_alert_deliveries_lost", "mail", "given_up"] == 1
-    assert values["masker_alert_incidents_open", "drift", "warning"] == 1
+    assert values["masker_alert_deliveries_lost", "mail", "refused"] == 1
+    assert values["masker_alert_incidents_open", "drift", "warning"] == 5
 
 
 def test_without_a_driver_there_is_no_gpu() -> None:
