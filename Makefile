@@ -51,7 +51,7 @@ test: setup ## Run the tests that need neither a cluster nor a running Airflow
 test-stack: setup ## Run the tests that start Airflow, alone and with the whole stack
 	$(PYTEST) -m stack $(STACK)
 
-test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE
+test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE and SERVING_IMAGE
 	@[ -n "$$KUBECONFIG" ] || { echo "set KUBECONFIG to the cluster to test on" >&2; exit 2; }
 	$(PYTEST) -m cluster $(CLUSTER)
 

@@ -1,9 +1,10 @@
 """
 ### Promote a canary
 
-Releases a registered version beside the champion: a growing share of the traffic, judged after each interval, until it
-is the champion itself or, at the first evidence that it is worse, taken back. Whoever stops this run does no harm: the
-canary's share has a lease, and the gateway returns to the champion when it runs out.
+Runs a registered version and the champion on the same held-out pictures: one that is worse there is refused, and no
+user meets it. Then releases it beside the champion: a growing share of the traffic, judged after each interval, until
+it is the champion itself or, at the first evidence that it is worse, taken back. Whoever stops this run does no harm:
+the canary's share has a lease, and the gateway returns to the champion when it runs out.
 
 **Starts** when `masker_candidate` is announced, by hand with a version and a policy of include/config/release, or
 through the API. Without a champion there is nothing to compare with, and `deploy_masker` deploys the first version.
@@ -18,11 +19,12 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from masker_airflow import (
     CANDIDATE_PARAM,
     DEFAULT_ARGS,
+    GPU_POOL,
     LIGHT,
     MASKER_CANDIDATE,
     MASKER_CHAMPION,
@@ -75,6 +77,21 @@ with DAG(
         options={"version": choose()},
         pool=STEPS_POOL,
     )
+
+    shadow_replay = MaskerStep(
+        task_id="shadow_replay",
+        command="release replay-pairs",
+        options={"version": preflight.output["version"], "policy": "{{ params.policy }}"},
+        hardware="gpu",
+        pool=GPU_POOL,
+    )
+
+    @task(**LIGHT)
+    def admit(replayed):
+        """Let no user meet a version that is worse on the same pictures."""
+        if not replayed["allowed"]:
+            raise AirflowFailException(f"{replayed['semver']} is not released: {'; '.join(replayed['reasons'])}")
+        return replayed["verdict"]
 
     start = MaskerStep(
         task_id="start",
@@ -138,6 +155,7 @@ with DAG(
         """Announce the version that now serves."""
         outlet_events[MASKER_CHAMPION].extra = {name: ended[name] for name in ("version", "semver", "rollout")}
 
+    admit(shadow_replay.output) >> start
     start >> question(start.output) >> approval >> decide
     start >> deploy >> stage >> finish
     smoke(finish.output) >> publish(finish.output)

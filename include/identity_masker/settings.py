@@ -59,7 +59,29 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     gateway_port: int = Field(default=8000, ge=1, le=65535)
     gateway_url: str = Field(default="", description="Where releases read metrics; default http://HOST:GATEWAY_PORT.")
+    examiner: str = Field(
+        default="registry",
+        description="Who scores answers in the gateway: `registry`, a folder, or nothing for none.",
+    )
+    quality_share: float = Field(default=0.25, ge=0, le=1, description="Share of the answers that are scored.")
+    quality_rate: float = Field(default=4.0, gt=0, description="Answers a second that are scored at most, per version.")
     server_port: int = Field(default=8100, ge=1, le=65000, description="First port of the model servers of the fleet.")
+    target: Literal["local", "kubernetes"] = Field(
+        default="local", description="Model servers are processes here, or pods of the cluster of KUBECONFIG."
+    )
+    serving_namespace: str = Field(default="masker", description="Where the pods of the model servers run.")
+    serving_image: str = Field(default="", description="Image of the model servers; default that of serving.yaml.")
+    fleet_port: int = Field(default=9101, ge=1, le=65535, description="Metrics of the fleet.")
+    exporter_port: int = Field(default=9102, ge=1, le=65535, description="Metrics made of recorded state.")
+    prometheus_port: int = Field(default=9095, ge=1, le=65535, description="Prometheus, where it is installed.")
+    node_exporter_port: int = Field(
+        default=9105, ge=1, le=65535, description="Prometheus's node exporter, where it is installed."
+    )
+    airflow_url: str = Field(default="", description="Airflow's REST API; default http://HOST:AIRFLOW_PORT.")
+    airflow_user: str = Field(default="admin", description="Who asks Airflow's REST API.")
+    airflow_password: SecretStr = Field(
+        default=SecretStr(""), description="Their password; default that of the embedded stack of this home."
+    )
 
     alerts_port: int = Field(default=8020, ge=1, le=65535)
     alerts_token: SecretStr | None = Field(default=None, min_length=8, description="What Alertmanager has to present.")
@@ -142,6 +164,11 @@ class Settings(BaseSettings):
     @property
     def tracking_uri(self) -> str:
         return self.mlflow_uri or f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def airflow(self) -> str:
+        """Airflow's REST API."""
+        return self.airflow_url or f"http://{self.host}:{self.airflow_port}"
 
     @computed_field  # type: ignore[prop-decorator]
     @property

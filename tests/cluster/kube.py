@@ -45,27 +45,30 @@ class Namespace:
 
     def config_map(self, name: str, files: dict[str, Any]) -> None:
         """A ConfigMap of YAML files by name."""
-        content = {file: yaml.safe_dump(document) for file, document in files.items()}
+        self.text_map(name, {file: yaml.safe_dump(document) for file, document in files.items()})
+
+    def text_map(self, name: str, content: dict[str, str]) -> None:
+        """A ConfigMap of texts by file name."""
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": content}
         self.kubectl("apply", "-f", "-", document=manifest)
 
-    def kubeconfig(self, folder: Path) -> Path:
-        """A kubeconfig with the rights of docker/kubernetes/airflow-rbac.yaml in this namespace, and no others."""
-        self.kubectl("apply", "-f", str(RBAC))
-        wait_for("the token of the service account", lambda: bool(self._token()), within=30)
+    def kubeconfig(self, folder: Path, rbac: Path = RBAC, account: str = ACCOUNT) -> Path:
+        """A kubeconfig with the rights of `rbac` for `account` in this namespace, and no others."""
+        self.kubectl("apply", "-f", str(rbac))
+        wait_for("the token of the service account", lambda: bool(self._token(account)), within=30)
         admin = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-        user = {"name": ACCOUNT, "user": {"token": self._token()}}
-        context = {**admin["contexts"][0]["context"], "user": ACCOUNT}
+        user = {"name": account, "user": {"token": self._token(account)}}
+        context = {**admin["contexts"][0]["context"], "user": account}
         admin |= {"users": [user], "contexts": [{"name": "test", "context": context}], "current-context": "test"}
         path = folder / "kubeconfig"
         path.write_text(yaml.safe_dump(admin))
         path.chmod(0o600)
         return path
 
-    def _token(self) -> str:
+    def _token(self, account: str) -> str:
         """By the API where there is one (1.24 and later), else the token that the cluster made by itself."""
         done = subprocess.run(
-            ["kubectl", "-n", self.name, "create", "token", ACCOUNT, "--duration=2h"],
+            ["kubectl", "-n", self.name, "create", "token", account, "--duration=2h"],
             capture_output=True,
             text=True,
             check=False,
@@ -73,7 +76,7 @@ class Namespace:
         if done.returncode == 0:
             return done.stdout.strip()
         template = (
-            f'{{range .items}}{{if eq (index .metadata.annotations "kubernetes.io/service-account.name") "{ACCOUNT}"}}'
+            f'{{range .items}}{{if eq (index .metadata.annotations "kubernetes.io/service-account.name") "{account}"}}'
             "{{.data.token | base64decode}}{{end}}{{end}}"
         )
         fields = ["--field-selector", "type=kubernetes.io/service-account-token"]

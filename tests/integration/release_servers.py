@@ -1,7 +1,8 @@
 """`python -m tests.integration.release_servers --model-dir DIR --version V …`: a model server whose version may be bad.
 
 The model is a real artifact and the server the real one. The faults live here, around the masker, and nowhere in the
-product: version 2 is sound, version 3 fails on 5 % of the pictures, version 4 takes twice as long.
+product: version 2 is sound, version 3 fails on 5 % of the pictures, version 4 takes twice as long, version 5 gives a
+quarter of the pictures back as they came, but for one pixel.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from identity_masker.serving.model import ServedModel, limit_threads
 from identity_masker.serving.serve import ServeOptions, serve
 from identity_masker.telemetry import logs
 
-SOUND, BROKEN, SLOW = "2", "3", "4"
+SOUND, BROKEN, SLOW, LEAKY = "2", "3", "4", "5"
 FAILING_SHARE = 0.05
+LEAKING_SHARE = 0.25
 DELAY_SECONDS = 0.05
 
 
@@ -37,13 +39,18 @@ class BadMasker:
     def mask(self, images: NDArray[np.uint8], keys: Sequence[str]) -> NDArray[np.uint8]:
         if self._version == SLOW:
             time.sleep(DELAY_SECONDS)
-        if self._version == BROKEN and any(_fails(key) for key in keys):
+        if self._version == BROKEN and any(_drawn(key, FAILING_SHARE) for key in keys):
             raise ValueError("the fault that the test wants")
-        return self._inner.mask(images, keys)
+        masked = self._inner.mask(images, keys)
+        if self._version == LEAKY:
+            leaking = [row for row, key in enumerate(keys) if _drawn(key, LEAKING_SHARE)]
+            masked[leaking] = images[leaking]
+            masked[leaking, 0, 0] ^= 1
+        return masked
 
 
-def _fails(key: str) -> bool:
-    return zlib.crc32(key.encode()) / 2**32 < FAILING_SHARE and not key.startswith("warm-up")
+def _drawn(key: str, share: float) -> bool:
+    return zlib.crc32(key.encode()) / 2**32 < share and not key.startswith("warm-up")
 
 
 def main() -> None:

@@ -80,7 +80,8 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
     """The address of a registry with two versions; a fleet serves those that are asked for."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_ports()
     with mlflow_server(folder, port) as uri:
-        made = {**environment, "MASKER_MLFLOW_URI": uri, "MASKER_SERVER_PORT": str(port + 1)}
+        ports = {"MASKER_SERVER_PORT": str(port + 1), "MASKER_FLEET_PORT": str(port + 7)}
+        made = {**environment, "MASKER_MLFLOW_URI": uri, **ports}
         registering = [sys.executable, "-m", "tests.integration.registered_models", str(folder), "2"]
         subprocess.run(registering, cwd=PROJECT, env=made, check=True, timeout=200)
         with running(Place(folder, made), "fleet"):

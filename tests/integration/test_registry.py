@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tests.integration.fleet_processes import free_ports
+from tests.integration.fleet_processes import PROJECT, free_ports
 from tests.integration.mlflow_server import mlflow_server
 
 from identity_masker import artifacts
@@ -26,12 +26,17 @@ from identity_masker.faces.ingest import ingest
 from identity_masker.faces.readers import RenderedReader
 from identity_masker.faces.versions import VersionStore
 from identity_masker.masking import artifact
+from identity_masker.masking.examination import Examiner
 from identity_masker.masking.gate import judge
-from identity_masker.registry import flavor, models, run_files, runs, tracking
+from identity_masker.registry import examiners, flavor, models, run_files, runs, tracking
 from identity_masker.registry.evaluate_step import evaluate_step
 from identity_masker.registry.register_step import register_step
 from identity_masker.registry.semver import Lineage
 from identity_masker.registry.train_step import TrainOptions, TrainResult, train_step
+from identity_masker.release import judge as release_judge
+from identity_masker.release.evidence import parse_evidence
+from identity_masker.release.policy import load_policy, parse_policy
+from identity_masker.release.shadow_replay import ReplayOptions, shadow_replay
 from identity_masker.settings import settings
 
 pytestmark = [
@@ -163,6 +168,20 @@ def test_registration_is_idempotent_and_makes_a_challenger(first: TrainResult) -
         assert models.resolve(reference).run_id == first.run_id
 
 
+def test_the_first_accepted_version_brings_the_examiner(place: Place, first: TrainResult) -> None:
+    evaluate_step(first.run_id)
+    registered = register_step(first.run_id)
+    appointed = models.by_alias(examiners.ALIAS)
+    assert appointed is not None
+    assert appointed.version == registered.version
+    folder = examiners.fetch()
+    assert examiners.fetch() == folder  # kept
+    examiner = Examiner(folder)
+    assert folder.name == examiner.name
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype(np.uint8)
+    assert [each.leak for each in examiner.examine(pictures, pictures)] == [1.0, 1.0]
+
+
 def test_the_judgement_can_be_replayed_from_the_run(first: TrainResult) -> None:
     from identity_masker.masking.evaluation_config import GateConfig
     from identity_masker.masking.evidence import Evaluation
@@ -230,6 +249,46 @@ def test_versions_count_up_and_champions_follow_each_other(place: Place, first: 
     assert register_step(second.run_id).alias == "champion"
     with pytest.raises(NotFoundError):
         models.resolve("challenger")
+
+
+def test_a_version_is_replayed_beside_the_champion_and_judged(place: Place, first: TrainResult) -> None:
+    champion, second = register_step(first.run_id), trained(place, "dag/second")
+    evaluate_step(second.run_id)
+    candidate = register_step(second.run_id)
+    shipped = load_policy(PROJECT / "include" / "config" / "release" / "canary.yaml")
+    assert shipped.replay is not None
+    policy = shipped.model_copy(update={"replay": shipped.replay.model_copy(update={"pairs": 30, "minimum_pairs": 10})})
+    options = ReplayOptions(
+        candidate=candidate.version, champion=champion.version, policy=policy, store=settings().store
+    )
+    result = shadow_replay(options)
+    assert shadow_replay(options) == result
+    assert (result.pictures, result.champion, result.examiner) == (30, champion.semver, examiners.fetch().name)
+    assert result.judged is not None
+    assert {metric.name for metric in result.judged.metrics} == {"leak", "face_missed", "change_outside"}
+    stored = parse_evidence(artifacts.read_json(result.evidence))
+    again = release_judge.judge(
+        parse_policy(artifacts.read_json(result.evidence.replace("evidence", "policy"))), stored
+    )
+    assert again == result.judged
+    assert models.get(candidate.version).tags["replay_verdict"] == result.verdict
+    same = shadow_replay(options.model_copy(update={"champion": candidate.version}))
+    assert (same.allowed, same.judged) == (True, None)
+    without = shadow_replay(options.model_copy(update={"policy": policy.model_copy(update={"replay": None})}))
+    assert (without.allowed, without.verdict) == (True, "hold")
+
+
+def test_a_replay_of_what_is_not_measured_is_bad_input(place: Place, first: TrainResult) -> None:
+    versions = [version.version for version in models.versions() if version.verdict == "accepted"][:2]
+    document = {
+        "strategy": "shadow", "shadow": {}, "metrics": {"errors": {"kind": "share", "margin": 2.0}},
+        "replay": {"metrics": {"smiles": {}}},
+    }  # fmt: skip
+    options = ReplayOptions(
+        candidate=versions[0], champion=versions[1], policy=parse_policy(document), store=settings().store
+    )
+    with pytest.raises(BadInputError, match="smiles"):
+        shadow_replay(options)
 
 
 def test_a_tampered_artifact_is_refused(place: Place) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from identity_masker.release.policy import Policy
 from identity_masker.release.progress import Progress
 from identity_masker.release.rollout_log import RolloutLog
 from identity_masker.release.rollout_replay import replay
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.control import Control
 from identity_masker.serving.deploy import DeployOptions, deploy
 from identity_masker.serving.gateway import Gateway, GatewayConfig
@@ -62,21 +62,27 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Stage:
     """A fleet with version 1 as the champion, a gateway, and the tools of a release."""
 
-    def __init__(self, folder: Path, model_dir: Path, stack: ExitStack) -> None:
+    ready_seconds = 60.0
+
+    def __init__(self, folder: Path, model_dir: Path, stack: ExitStack, config: GatewayConfig | None = None) -> None:
         self.url = f"sqlite:///{folder}/control.db"
         self.store = f"file://{folder}/store"
         self.control = stack.enter_context(Control(self.url))
-        stack.enter_context(fleet_thread(self.url, folder / "fleet", free_ports(), (*SERVERS, str(model_dir))))
-        self.base = stack.enter_context(running(Gateway(GatewayConfig(), self.url).app))
+        self.target = FleetTarget(self.control)
+        stack.enter_context(self.fleet(folder, model_dir))
+        self.base = stack.enter_context(running(Gateway(config or GatewayConfig(), self.url).app))
         self.registry = NamedRegistry()
-        self.registry.versions = {version: f"1.0.{version}" for version in "1234"}
+        self.registry.versions = {version: f"1.0.{version}" for version in "12345"}
         self.registry.rejected = set()
-        deploy(DeployOptions(reference="1", author="test", timeout=60), self.registry, self.control)
+        options = DeployOptions(reference="1", author="test", timeout=self.ready_seconds)
+        deploy(options, self.registry, self.control)
         eventually(f"{self.base}/health/ready")
 
+    def fleet(self, folder: Path, model_dir: Path) -> AbstractContextManager[None]:
+        return fleet_thread(self.url, folder / "fleet", free_ports(), (*SERVERS, str(model_dir)))
+
     def driver(self) -> Driver:
-        gateway = HttpGateway(self.base)
-        return Driver(self.control, LocalTarget(self.control), gateway, self.registry, self.store)
+        return Driver(self.control, self.target, HttpGateway(self.base), self.registry, self.store)
 
     def start(self, version: str, how: Policy = DRILL) -> str:
         options = starting.StartOptions(reference=version, policy_name="drill", policy=how, author="test")
@@ -100,15 +106,16 @@ def stage(tmp_path: Path, model_dir: Path) -> Iterator[Stage]:
 class Load:
     """`masker traffic` as a process, in pieces, until it is told to stop."""
 
-    def __init__(self, url: str, rate: int) -> None:
-        self._url, self._rate, self._stop = url, str(rate), threading.Event()
+    def __init__(self, url: str, rate: int, *options: str) -> None:
+        self._url, self._rate, self._options, self._stop = url, str(rate), options, threading.Event()
         self.summaries: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             options = ("--rate", self._rate, "--seconds", "10", "--users", "100000", "--seed", str(len(self.summaries)))
-            command = [sys.executable, "-m", "identity_masker.cli", "traffic", "--url", self._url, *options, "--json"]
+            command = [sys.executable, "-m", "identity_masker.cli", "traffic", "--url", self._url, *options]
+            command += [*self._options, "--json"]
             done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
             self.summaries.append(json.loads(done.stdout))
 
@@ -122,8 +129,8 @@ class Load:
 
 
 @contextmanager
-def load(url: str, rate: int = 50) -> Iterator[Load]:
-    made = Load(url, rate)
+def load(url: str, rate: int = 50, *options: str) -> Iterator[Load]:
+    made = Load(url, rate, *options)
     made._thread.start()
     try:
         yield made

@@ -75,6 +75,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         "MASKER_MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow.db",
         "MASKER_GATEWAY_PORT": str(port),
         "MASKER_SERVER_PORT": str(port + 1),
+        "MASKER_FLEET_PORT": str(port + 7),
         "OMP_NUM_THREADS": "1",
     }
     made = Installation(tmp_path, environment)

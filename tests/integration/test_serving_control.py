@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,30 @@ def test_endpoints_are_updated_in_place(control: Control) -> None:
     assert abs(control.endpoints("1")[0].heartbeat - time.time()) < 5
     control.forget_endpoint("f", "1-0")
     assert [e.slot for e in control.endpoints()] == ["2-0"]
+
+
+def test_two_fleets_of_one_name_may_write_the_same_endpoints_at_once(url: str) -> None:
+    slots = [f"1-{n}" for n in range(20)]
+    failures: list[Exception] = []
+    both = threading.Barrier(2)
+
+    def write() -> None:
+        with Control(url) as own:
+            for slot in slots:
+                both.wait(30)
+                try:
+                    own.record_endpoint(endpoint(slot))
+                except Exception as error:
+                    failures.append(error)
+
+    fleets = [threading.Thread(target=write) for _ in range(2)]
+    for fleet in fleets:
+        fleet.start()
+    for fleet in fleets:
+        fleet.join()
+    with Control(url) as control:
+        assert sorted(e.slot for e in control.endpoints()) == sorted(slots)
+    assert failures == []
 
 
 def test_state_survives_a_new_process(url: str) -> None:

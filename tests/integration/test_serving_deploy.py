@@ -38,6 +38,7 @@ def place(tmp_path: Path) -> Place:
         "MASKER_MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow.db",
         "MASKER_GATEWAY_PORT": str(port),
         "MASKER_SERVER_PORT": str(port + 1),
+        "MASKER_FLEET_PORT": str(port + 7),
         "OMP_NUM_THREADS": "1",
     }
     return Place(tmp_path, environment)

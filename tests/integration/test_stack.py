@@ -7,107 +7,25 @@ import json
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
+from tests.integration.stack_process import Stack, processes_of, running_stack
 
-from identity_masker.settings import Settings
 from identity_masker.stack.home import Home
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
-MASKER = str(Path(sys.executable).with_name("masker"))
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 CHROMIUM = Path("/usr/bin/chromium")
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    numbers = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return numbers
-
-
-@dataclass
-class Stack:
-    """A running `masker up`."""
-
-    process: subprocess.Popen[bytes]
-    config: Settings
-    environment: dict[str, str]
-    output: Path
-
-    def text(self) -> str:
-        return self.output.read_text()
-
-    def masker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [MASKER, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-
-def processes_of(home: Path) -> list[str]:
-    """Command lines of all living processes whose environment names `home`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and f"MASKER_HOME={home}\0".encode() in (entry / "environ").read_bytes():
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    home = tmp_path_factory.mktemp("stack") / "home"
-    airflow, mlflow, gateway, server, alerts = free_ports(5)
-    logs = free_ports(1)[0]
-    chosen = {
-        "MASKER_HOME": str(home),
-        "MASKER_AIRFLOW_PORT": str(airflow),
-        "MASKER_AIRFLOW_LOG_PORT": str(logs),
-        "MASKER_MLFLOW_PORT": str(mlflow),
-        "MASKER_GATEWAY_PORT": str(gateway),
-        "MASKER_SERVER_PORT": str(server),
-        "MASKER_ALERTS_PORT": str(alerts),
-    }
-    environment = {**os.environ, **chosen, "AIRFLOW_VAR_MASKER_MODEL": "masker-tiny", "COLUMNS": "160"}
-    output = home.parent / "output"
-    with output.open("wb") as stream:
-        process = subprocess.Popen(
-            [MASKER, "up", "--conf", '{"images": 900}'],
-            env=environment,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in chosen.items():
-            patch.setenv(name, value)
-        config = Settings()
-    running = Stack(process, config, environment, output)
-    try:
-        wait_until_serving(running)
+    with running_stack(tmp_path_factory.mktemp("stack") / "home") as running:
         yield running
-    finally:
-        process.terminate()
-        process.wait(120)
-
-
-def wait_until_serving(stack: Stack, seconds: float = 600) -> None:
-    deadline = time.monotonic() + seconds
-    while "serving; Ctrl-C" not in stack.text():
-        assert stack.process.poll() is None, stack.text()
-        assert time.monotonic() < deadline, stack.text()
-        time.sleep(1)
 
 
 def test_the_pipeline_ends_with_versions_figures_and_a_picture(stack: Stack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import threading
 import time
 import uuid
 from collections import Counter
@@ -56,7 +57,12 @@ class Deliverer:
     ) -> None:
         self._outbox, self._channels, self._retry, self._clock = outbox, channels, retry, clock
         owner = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._stopping = threading.Event()
         self._queues = {name: Queue(outbox, name, owner, lease_seconds) for name in channels}
+
+    def stop(self) -> None:
+        """Send what is being sent, and nothing more: a process that has to end leaves the rest to others."""
+        self._stopping.set()
 
     def deliver(self) -> Delivered:
         """Send everything that is due. Raises `TemporaryError` when the control database does not answer."""
@@ -73,12 +79,12 @@ class Deliverer:
         """Send on one channel until nothing is due, it fails, or somebody else is sending on it."""
         mine = self._queues[name]
         # Looked at again after the release: what was written while we held the channel found it taken.
-        while mine.is_due(self._clock()):
+        while not self._stopping.is_set() and mine.is_due(self._clock()):
             if not mine.claim(self._clock()):
                 return
             try:
                 while mine.claim(self._clock()) and (items := mine.next(self._clock())):
-                    if not self._send(name, items, sent, refused, failed):
+                    if not self._send(name, items, sent, refused, failed) or self._stopping.is_set():
                         return
             finally:
                 mine.release()

@@ -19,9 +19,12 @@ from identity_masker.alerts.incidents import Incident, Meaning
 from identity_masker.alerts.outbox import Outbox, Posting, Written
 from identity_masker.alerts.quiet import held_until
 from identity_masker.alerts.retention import forget
+from identity_masker.errors import TemporaryError
 from identity_masker.settings import Settings
+from identity_masker.telemetry import logs
 
 DIGEST = "digest"
+log = logs.logger(__name__)
 
 
 class Notified(BaseModel):
@@ -82,8 +85,20 @@ class Desk:
         written = self.take(alert)
         channels = tuple(posting.channel for posting in written.postings)
         # What is sent to nobody changes nothing about what is due.
-        delivered = self.deliver() if channels else Delivered()
+        delivered = self._deliver_written(len(channels)) if channels else Delivered()
         return Notified(meaning=written.meaning, channels=channels, delivered=delivered)
+
+    def stop(self) -> None:
+        """Let a delivery under way end after the message that it is sending."""
+        self._deliverer.stop()
+
+    def _deliver_written(self, count: int) -> Delivered:
+        """Send what is due. Where that fails nothing is lost: the alert is written down."""
+        try:
+            return self.deliver()
+        except TemporaryError as error:
+            log.warning("alerts_not_delivered", reason=str(error))
+            return Delivered(waiting=count)
 
     def forget(self) -> None:
         """Remove what is too old to matter. Raises `TemporaryError` when the database does not answer."""

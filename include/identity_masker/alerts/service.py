@@ -56,7 +56,7 @@ class AlertService:
         self._poll_seconds = poll_seconds
         self._measures = ServiceMeasures(self.metrics.registry, desk.channels)
         self._news = asyncio.Event()
-        self._draining = False
+        self._draining = self._over = False
         self._forget_at = 0.0
         self._loop: asyncio.Task[None] | None = None
         self._database_error: TemporaryError | None = None
@@ -73,9 +73,11 @@ class AlertService:
         try:
             yield
         finally:
-            self._loop.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._loop
+            # Not cancelled: a message that is being sent is to be recorded as sent.
+            self._over = True
+            self._desk.stop()
+            self._news.set()
+            await self._loop
 
     async def alertmanager(self, request: Request, bearer: HTTPAuthorizationCredentials | None) -> Taken:
         """Write the alerts of the body down.
@@ -130,7 +132,7 @@ class AlertService:
             )
 
     async def _deliver_for_ever(self) -> None:
-        while True:
+        while not self._over:
             try:
                 self._measures.delivered(await asyncio.to_thread(self._desk.deliver))
                 await asyncio.to_thread(self._measures.look, self._desk.outbox)

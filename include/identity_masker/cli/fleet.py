@@ -12,15 +12,48 @@ from identity_masker.settings import settings
 
 
 @click.command()
-@click.option("--host", help="Address that the model servers listen on.  [default: MASKER_HOST]")
-@click.option("--first-port", type=click.IntRange(1, 65000), help="[default: MASKER_SERVER_PORT]")
+@click.option(
+    "--target", type=click.Choice(["local", "kubernetes"]), help="Processes here, or pods.  [default: MASKER_TARGET]"
+)
+@click.option("--host", help="Address that processes listen on.  [default: MASKER_HOST]")
+@click.option("--first-port", type=click.IntRange(1, 65000), help="Of processes.  [default: MASKER_SERVER_PORT]")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Of a fleet of processes; 0 takes any free one.  [default: MASKER_FLEET_PORT]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON before the first server starts.")
-def command(host: str | None, first_port: int | None, as_json: bool) -> None:
+def command(
+    target: str | None, host: str | None, first_port: int | None, metrics_port: int | None, as_json: bool
+) -> None:
     """Keep the model servers alive that the control database asks for, until SIGTERM or Ctrl-C.
 
-    `masker deploy` says what is wanted. Servers that crash are started again, later each time; those no longer
-    wanted are drained.
+    `masker deploy` and `masker release` say what is wanted. Servers that crash are started again, later each time;
+    those no longer wanted are drained. Processes end with their fleet; pods (include/config/serving.yaml) go on.
     """
+    if (target or settings().target) == "kubernetes":
+        _on_kubernetes(as_json)
+    else:
+        _here(host, first_port, metrics_port, as_json)
+
+
+def _on_kubernetes(as_json: bool) -> None:
+    from pydantic import BaseModel
+
+    from identity_masker.serving.cluster import blueprint, fleet
+
+    class Running(BaseModel):
+        namespace: str
+        image: str
+
+    config = settings()
+    made = blueprint.of(config)
+    if as_json:
+        step.finish(Running(namespace=config.serving_namespace, image=made.image), as_json=True)
+    asyncio.run(fleet.run(fleet.ClusterFleetConfig(), made, config.serving_namespace, config.control_url))
+
+
+def _here(host: str | None, first_port: int | None, metrics_port: int | None, as_json: bool) -> None:
     from pydantic import BaseModel
 
     from identity_masker.serving import fleet
@@ -37,6 +70,7 @@ def command(host: str | None, first_port: int | None, as_json: bool) -> None:
         folder=config.home / "fleet",
         host=host or config.host,
         first_port=first_port or config.server_port,
+        metrics_port=config.fleet_port if metrics_port is None else metrics_port,
     )
     if as_json:
         step.finish(Running(owner=options.owner, first_port=options.first_port), as_json=True)

@@ -37,8 +37,9 @@ def command(
     if as_json:
         step.finish(Listening(url=f"http://{address}:{listener.getsockname()[1]}"), as_json=True)
     taken = GatewayConfig(
-        capacity=capacity, events_dir=config.events, unit_key=config.unit_key, example_seconds=config.example_seconds
-    )
+        capacity=capacity, events_dir=config.events, unit_key=config.unit_key, examiner=config.examiner,
+        quality_share=config.quality_share, quality_rate=config.quality_rate, example_seconds=config.example_seconds,
+    )  # fmt: skip
     with LiveExperiments(config.control_url) as experiments, guarded(PERMISSIONS) as guard:
         gateway = Gateway(taken, config.control_url, assign=experiments, guard=guard, limiter=_limiter(config))
         Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(

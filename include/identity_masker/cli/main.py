@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("token", "Issue, inspect and revoke tokens, and rotate the keys that sign them."),
     "alerts": ("alerts", "Send alerts by Slack, e-mail and webhook, and see what became of them."),
     "drift": ("drift", "Compare what comes in now with what the model was trained on."),
+    "exporter": ("exporter", "Show recorded state as metrics for Prometheus."),
+    "metrics": ("metrics", "Print the catalogue of metrics, write the dashboards, check metrics.yaml."),
     "up": ("up", "Start the stack on this machine and run the pipeline once."),
     "down": ("down", "Stop the stack that `masker up` started."),
     "status": ("status", "Say what of the stack is running."),

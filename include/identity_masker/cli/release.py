@@ -73,6 +73,23 @@ def preflight(reference: str, as_json: bool) -> None:
     step.finish(checked(reference, ModelRegistry()), as_json=as_json)
 
 
+@command.command("replay-pairs")
+@click.option("--version", "reference", default="challenger", show_default=True, help="challenger, 1.2.0 or 3.")
+@click.option("--champion", default="champion", show_default=True, help="What to compare with.")
+@click.option("--policy", default="canary", show_default=True, metavar="NAME|FILE", help="Its section `replay` judges.")
+@click.option("--dataset", default="", help="NAME-SEMVER.  [default: the one that the version was trained on]")
+@as_json_option
+def replay_pairs(reference: str, champion: str, policy: str, dataset: str, as_json: bool) -> None:
+    """Run a version and the champion on the same held-out pictures, and judge them pair by pair."""
+    from identity_masker.release.shadow_replay import ReplayOptions, shadow_replay
+
+    _, found = _policy(policy)
+    options = ReplayOptions(
+        candidate=reference, champion=champion, policy=found, store=settings().store, dataset=dataset
+    )
+    step.finish(shadow_replay(options), as_json=as_json)
+
+
 @command.command()
 @click.option("--version", "reference", default="challenger", show_default=True, help="challenger, 1.2.0 or 3.")
 @click.option("--policy", default="canary", show_default=True, metavar="NAME|FILE", help="See include/config/release.")
@@ -190,11 +207,11 @@ def _driver(control: Control, told: Callable[[Rollout], None] = lambda _rollout:
     from identity_masker.release.driver import Driver
     from identity_masker.release.gateway_metrics import HttpGateway
     from identity_masker.release.registry_names import ReleaseRegistry
-    from identity_masker.release.target import LocalTarget
+    from identity_masker.release.target import FleetTarget
 
     config = settings()
     gateway = HttpGateway(config.gateway, config.token)
-    return Driver(control, LocalTarget(control), gateway, ReleaseRegistry(), config.store, told=told)
+    return Driver(control, FleetTarget(control), gateway, ReleaseRegistry(), config.store, told=told)
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from identity_masker.telemetry.events.kinds import COLUMNS, Kind, Type
 
 HOUR_US = 3_600_000_000
 SQL: Mapping[Type, str] = {
-    "text": "VARCHAR", "number": "DOUBLE", "number?": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN",
+    "text": "VARCHAR", "text?": "VARCHAR", "number": "DOUBLE", "number?": "DOUBLE",
+    "integer": "BIGINT", "integer?": "BIGINT", "flag": "BOOLEAN",
 }  # fmt: skip
 READ: Mapping[Kind, tuple[str, ...]] = {
     "exposures": ("experiment", "unit", "variant", "forced", "attributes"),

@@ -10,7 +10,7 @@ from identity_masker.experiments import catalog
 from identity_masker.experiments.live import REFRESH_SECONDS
 from identity_masker.experiments.steering import running
 from identity_masker.experiments.variant_servers import Reconciler, VariantServers
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.allocations import AllocationLedger, AllocationRevision
 from identity_masker.serving.control import Control
 from identity_masker.serving.deploy import ModelRegistry
@@ -24,7 +24,7 @@ def serve(timeout: float) -> VariantServers:
         revisions = ledger.all_revisions()
         experiments = [each for each in catalog.load_all() if running(each, revisions.get(each.name, []))]
         time.sleep(until_stopped(revisions, datetime.now(UTC)))
-        return Reconciler(control, LocalTarget(control), ModelRegistry(), timeout=timeout).reconcile(experiments)
+        return Reconciler(control, FleetTarget(control), ModelRegistry(), timeout=timeout).reconcile(experiments)
 
 
 def until_stopped(revisions: Mapping[str, Sequence[AllocationRevision]], now: datetime) -> float:

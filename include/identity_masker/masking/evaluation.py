@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,10 @@ from identity_masker.masking.alignment import Frames, Window, resized
 from identity_masker.masking.attackers import Attacker, KnownPeople, mask_all, train_clear, train_strong
 from identity_masker.masking.background import background_psnr
 from identity_masker.masking.baselines import Pixelation
-from identity_masker.masking.encoder import embed
+from identity_masker.masking.encoder import Encoder, embed
 from identity_masker.masking.evaluation_config import EvaluationConfig
 from identity_masker.masking.evidence import Attack, Evaluation, Pictures, Power
+from identity_masker.masking.examiner import make_examiner
 from identity_masker.masking.judge import Finder, Judge, Labels, find_landmarks, read, train_finder, train_judge
 from identity_masker.masking.utility import Utility, measure_utility
 from identity_masker.masking.verification import Trial, Verification, draw_trial, verify
@@ -36,19 +38,27 @@ STAGES = ("mask the pictures", "train the judge and the clear encoder", "train t
 
 
 def evaluate(
-    masker: Masker, attacker: FaceSet, test: FaceSet, config: EvaluationConfig, report: Report, workers: int = 1
-) -> Evaluation:
+    masker: Masker, attacker: FaceSet, test: FaceSet, config: EvaluationConfig, report: Report, workers: int = 1,
+    examiner: Path | None = None,
+) -> Evaluation:  # fmt: skip
     """Attack `masker` with people of `attacker` and measure on people of `test`, whom nothing was trained on.
 
     `report` is called with the name of each of `STAGES` as it starts. The two sets must be disjoint by identity and
     hold square pictures of `config.size`; raises `BadInputError` otherwise. `workers` threads train networks side by
-    side; the figures do not depend on their number when torch itself computes on one thread.
+    side; the figures do not depend on their number when torch itself computes on one thread. The folder `examiner`,
+    when given, receives the networks of the naive attacker with their calibration (`masking.examination`).
     """
     _check(attacker, test, config)
     started = time.monotonic()
     trial = draw_trial(test.identities, config.gallery, config.seed)
     with ThreadPoolExecutor(workers) as pool:
-        attacks, judge, masked = _trained(pool, masker, attacker, test, trial, config, report)
+        trained = _trained(pool, masker, attacker, test, trial, config, report)
+    attacks, masked = trained.attacks, trained.masked
+    if examiner is not None:
+        make_examiner(
+            trained.finder, trained.clear, Window(*HEAD, config.encoder.size), attacker.images, test.images,
+            test.identities, examiner, config.seed,
+        )  # fmt: skip
     return Evaluation(
         architecture=masker.architecture,
         photographs=len(test),
@@ -56,7 +66,7 @@ def evaluate(
         chance=1.0 / trial.people,
         attacks=attacks,
         power=_power(attacks, config),
-        utility=_utility(judge, test, masked),
+        utility=_utility(trained.judge, test, masked),
         background_psnr=None if test.landmarks is None else background_psnr(test.images, masked, test.landmarks),
         unchanged=int((masked == test.images).all(axis=(1, 2, 3)).sum()),
         changed=float((masked != test.images).any(axis=3).mean()),
@@ -65,10 +75,21 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """What an evaluation trained, and the attacks with it."""
+
+    attacks: list[Attack]
+    judge: Judge | None
+    finder: Finder | None
+    clear: Encoder
+    masked: Images
+
+
 def _trained(
     pool: ThreadPoolExecutor, masker: Masker, attacker: FaceSet, test: FaceSet, trial: Trial,
     config: EvaluationConfig, report: Report,
-) -> tuple[list[Attack], Judge | None, Images]:  # fmt: skip
+) -> _Trained:  # fmt: skip
     """The attacks, the judge and the masked test pictures: all that trains, side by side where nothing waits."""
     report(STAGES[0])
     labels = Labels.of(attacker)
@@ -92,7 +113,7 @@ def _trained(
         pool.submit(_on_clear, bench),
     ]
     attacks = bench.naive(cropped(masked)) + [attack for job in jobs for attack in job.result()]
-    return attacks, judge, masked
+    return _Trained(attacks, judge, finder, clear.encoder, masked)
 
 
 def _finder(images: Images, labels: Labels | None, config: EvaluationConfig) -> Finder | None:

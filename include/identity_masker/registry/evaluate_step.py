@@ -63,10 +63,12 @@ def evaluate_step(run_id: str) -> EvaluateResult:
     test = snapshot.load("test", config.evaluation.size)
     with TemporaryDirectory(prefix="masker-evaluate-") as folder:
         masker = artifact.load(run.fetch(f"{run_files.MODEL}/{MASKER_FOLDER}", Path(folder)))
+        examiner = Path(folder) / Path(run_files.EXAMINER).name
         evidence = evaluate(
             masker, snapshot.load("attacker", config.evaluation.size), test, config.evaluation,
-            lambda stage: log.info("evaluating", stage=stage), workers,
+            lambda stage: log.info("evaluating", stage=stage), workers, examiner,
         )  # fmt: skip
+        run.log_folder(examiner, run_files.EXAMINER)
         picture = before_after(masker, test)
     return _keep(run, evidence, picture)
 

@@ -73,7 +73,7 @@ def register(run_id: str, source: str, lineage: Lineage, verdict: Verdict, tags:
         number = known.version
     current = get(number)  # what a search finds comes without its aliases
     if current.verdict == "accepted" and "champion" not in current.aliases:
-        _set_alias("challenger", number)
+        set_alias("challenger", number)
     return get(number)
 
 
@@ -110,7 +110,7 @@ def resolve(reference: str) -> ModelVersion:
     Raises `NotFoundError` that says what there is.
     """
     if reference in ALIASES:
-        found = _by_alias(reference)
+        found = by_alias(reference)
     elif NUMBER.fullmatch(reference):
         found = next((v for v in versions() if v.version == reference), None)
     else:
@@ -126,7 +126,8 @@ def resolve(reference: str) -> ModelVersion:
     return found
 
 
-def _by_alias(alias: str) -> ModelVersion | None:
+def by_alias(alias: str) -> ModelVersion | None:
+    """The version that has `alias`."""
     with calls() as mlflow:
         # The versions that a search gives come without their aliases; the model has them all.
         found = mlflow.search_registered_models(f"name = '{MODEL}'")
@@ -136,15 +137,15 @@ def _by_alias(alias: str) -> ModelVersion | None:
 
 def set_champion(version: str, previous: str | None) -> None:
     """Point `champion` at `version` and `previous` at the one before it. The same again changes nothing."""
-    _set_alias("champion", version)
+    set_alias("champion", version)
     if previous is not None:
-        _set_alias("previous", previous)
+        set_alias("previous", previous)
     withdraw(version)
 
 
 def withdraw(version: str) -> None:
     """Take the alias `challenger` off `version`, if it has it."""
-    challenger = _by_alias("challenger")
+    challenger = by_alias("challenger")
     if challenger is not None and challenger.version == version:
         with calls() as mlflow:
             mlflow.delete_registered_model_alias(MODEL, "challenger")
@@ -157,7 +158,8 @@ def note(version: str, tags: Mapping[str, str]) -> None:
             mlflow.set_model_version_tag(MODEL, version, name, value)
 
 
-def _set_alias(alias: str, version: str) -> None:
+def set_alias(alias: str, version: str) -> None:
+    """Point `alias` at `version`, away from any other."""
     with calls() as mlflow:
         mlflow.set_registered_model_alias(MODEL, alias, version)
 

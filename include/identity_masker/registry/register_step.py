@@ -8,7 +8,7 @@ from identity_masker.errors import BadInputError
 from identity_masker.masking.config import ModelConfig
 from identity_masker.masking.evidence import Evaluation
 from identity_masker.masking.gate import judge
-from identity_masker.registry import models, run_files, runs
+from identity_masker.registry import examiners, models, run_files, runs
 from identity_masker.registry.semver import Lineage
 from identity_masker.telemetry import logs
 
@@ -51,6 +51,7 @@ def register_step(run_id: str) -> RegisterResult:
         judgement.verdict,
         {name: run.tags[name] for name in NOTED if name in run.tags} | {"evaluation": run.uri(run_files.EVIDENCE)},
     )
+    examiners.appoint(version)
     log.info("registered", version=version.version, semver=version.semver, verdict=version.verdict)
     return RegisterResult(
         run_id=run.run_id,

@@ -61,12 +61,16 @@ class Run:
         with TemporaryDirectory() as folder:
             return json.loads(self.fetch(path, Path(folder)).read_text(encoding="utf-8"))
 
+    def has(self, path: str) -> bool:
+        """Whether something was logged at `path`."""
+        with calls() as mlflow:
+            return path in {item.path for item in mlflow.list_artifacts(self.run_id, str(Path(path).parent).strip("."))}
+
     def fetch(self, path: str, folder: Path) -> Path:
         """The artifact at `path`, copied into `folder`."""
+        if not self.has(path):
+            raise NotFoundError("the run has no such artifact", got=f"{path} of run {self.run_id}")
         with calls() as mlflow:
-            known = {item.path for item in mlflow.list_artifacts(self.run_id, str(Path(path).parent).strip("."))}
-            if path not in known:
-                raise NotFoundError("the run has no such artifact", got=f"{path} of run {self.run_id}")
             return Path(mlflow.download_artifacts(self.run_id, path, str(folder)))
 
     def uri(self, path: str) -> str:

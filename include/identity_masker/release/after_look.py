@@ -65,4 +65,6 @@ def _next_stage(rollout: Rollout, at: datetime) -> Rollout:
         name = rollout.stages[following].name
         return rollout.entering("shifting", at, f"to {name}", stage=following, stage_since=at, **reset)
     why = "; ".join(rollout.reasons) or "a person decided"
+    if rollout.policy.shadow is not None and rollout.policy.shadow.then == "stop":
+        return rollout.entering("withdrawing", at, "passed in the shadow", outcome="passed", why=why, **reset)
     return rollout.entering("promoting", at, "promoting", outcome="promoted", why=why, **reset)

@@ -228,9 +228,12 @@ class Driver:
         assert began is not None  # noqa: S101 - both are set when soaking begins
         assert baseline is not None  # noqa: S101
         seconds, snapshot = max((seen.now - began).total_seconds(), 1e-3), self._snapshot()
-        share = rollout.stage_now.share
+        stage = rollout.stage_now
+        share = None if stage.mirrored else stage.share
         arms = {"champion": rollout.champion.version, "canary": rollout.candidate.version} if snapshot else {}
-        found = interval(baseline, snapshot or baseline, arms, seconds=seconds, share=share)  # type: ignore[arg-type]
+        found = interval(
+            baseline, snapshot or baseline, arms, seconds=seconds, share=share, mirrored=stage.mirrored,  # type: ignore[arg-type]
+        )  # fmt: skip
         looks.keep_policy(rollout.policy)
         verdict = looks.judge(rollout.policy, found)
         return looks.keep(
@@ -257,7 +260,7 @@ class Driver:
         candidate, champion = rollout.candidate.version, rollout.champion.version
         if rollout.outcome == "promoted":
             self._registry.name_champion(candidate, champion)
-        else:
+        elif rollout.outcome == "rolled_back":
             self._registry.withdraw(candidate)
         tags = {
             "release": rollout.id,

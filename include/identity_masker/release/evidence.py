@@ -28,7 +28,7 @@ DIRECTIONS = {
     "higher_is_better": "higher",
 }
 # Measures that a policy may leave out without the evidence being wrong.
-STANDARD = frozenset({"errors", "latency_ms", "leak"})
+STANDARD = frozenset({"errors", "latency_ms", "leak", "face_found", "outside"})
 
 
 class _Document(BaseModel):

@@ -19,13 +19,14 @@ class Stage(BaseModel):
     share: float = Field(gt=0.0, le=1.0)
     soak_seconds: float = Field(ge=0.0)
     part: float = Field(default=1.0, gt=0.0, le=1.0)
+    mirrored: bool = Field(default=False, description="`share` of the requests is copied; no user gets the answer.")
 
 
 def stages(policy: Policy) -> tuple[Stage, ...]:
     """The stages in order. After the last one the candidate becomes the champion.
 
     Blue-green has one, the preflight: what follows is the switch. Rolling gives each batch of replicas the share of
-    the traffic that it is of the replicas.
+    the traffic that it is of the replicas. Shadow has one, in which no user meets the candidate.
     """
     if policy.canary is not None:
         return tuple(_stage(step.share, step.soak_seconds) for step in policy.canary.steps)
@@ -36,6 +37,11 @@ def stages(policy: Policy) -> tuple[Stage, ...]:
         soak = policy.rolling.soak_seconds
         parts = [min(round(part, 9), 1.0) for part in itertools.accumulate(policy.rolling.batches)]
         return tuple(_stage(part, soak, part=part) for part in parts)
+    if policy.shadow is not None:
+        share = policy.shadow.mirror_share
+        return (
+            Stage(name=f"mirror {100 * share:g} %", share=share, soak_seconds=policy.shadow.seconds, mirrored=True),
+        )
     return ()
 
 

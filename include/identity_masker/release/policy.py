@@ -144,6 +144,7 @@ class Replay(_Section):
 
     pairs: int = Field(default=3000, ge=1, description="Pictures to replay at most.")
     minimum_pairs: int = Field(default=200, ge=1)
+    required: bool = Field(default=False, description="Whether a replay without a verdict ends the release.")
     metrics: dict[MetricName, ReplayMetric] = Field(min_length=1)
 
 

@@ -12,7 +12,9 @@ from identity_masker.release.policy import Policy
 from identity_masker.release.verdict import VerdictWord
 
 Phase = Literal["deploying", "shifting", "soaking", "promoting", "withdrawing", "ended"]
-Outcome = Literal["promoted", "rolled_back"]
+Outcome = Literal["promoted", "rolled_back", "passed"]
+"""`passed`: found not worse in the shadow, where the policy says to stop."""
+
 KEPT_EVENTS = 200
 
 

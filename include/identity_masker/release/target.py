@@ -1,4 +1,8 @@
-"""Where the model servers of a rollout run: the protocol, and the target `local`, the servers of `masker fleet`."""
+"""Where the model servers of a rollout run: the protocol, and the one target that there is: `masker fleet`.
+
+Processes (`MASKER_TARGET=local`) or pods (`kubernetes`) is the fleet's business: whoever drives a rollout writes what
+is wanted to the control database and reads there what is ready, and needs no rights in a cluster.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +40,8 @@ class Target(Protocol):
         ...
 
 
-class LocalTarget:
-    """The processes of the fleet, asked for and seen through the control database."""
+class FleetTarget:
+    """The model servers of the fleet, asked for and seen through the control database."""
 
     def __init__(self, control: Control) -> None:
         self._control = control

@@ -15,13 +15,16 @@ def shared(rollout: Rollout, now: datetime) -> RoutingTable:
 
     The salt is the rollout's own: it is not always the same users who meet a new version first.
     """
-    share = rollout.stage_now.share
+    stage = rollout.stage_now
+    share, mirror = (0.0, stage.share) if stage.mirrored else (stage.share, 0.0)
     lease = now + timedelta(seconds=rollout.policy.lease_seconds)
     candidate = rollout.candidate
     return RoutingTable(
         variants={
             CHAMPION: _variant(rollout.champion, 1.0 - share),
-            CANARY: Variant(version=candidate.version, semver=candidate.semver, share=share, lease_expires_at=lease),
+            CANARY: Variant(
+                version=candidate.version, semver=candidate.semver, share=share, mirror=mirror, lease_expires_at=lease
+            ),
         },
         salt=rollout.id,
         testers=_testers(rollout),

@@ -161,7 +161,8 @@ def _shifting(rollout: Rollout, seen: Seen) -> Action:
 def _reach(rollout: Rollout, seen: Seen, target: Counts) -> Scale | Wait | Withdraw | None:
     """The way to `target` model servers, all of them ready; None once there."""
     wanted = Counts(seen.candidate.wanted, seen.champion.wanted)
-    ready = Counts(seen.candidate.ready, seen.champion.ready)
+    # One that is no longer wanted, or that an autoscaler added, goes any moment: it must not be counted on.
+    ready = Counts(min(seen.candidate.ready, wanted.candidate), min(seen.champion.ready, wanted.champion))
     if wanted == target and ready.candidate >= target.candidate:
         return None
     rolling = rollout.policy.rolling

@@ -16,6 +16,9 @@ METRIC = "masker_gateway_answer_seconds"
 SHARE = "share"
 """Value of the label `via` for a request that the shares of the routing table sent to its variant."""
 
+SHADOW, PAIRED = "shadow", "paired"
+"""Values of `via` for a copy whose answer nobody got, and for the champion's answer to that picture, counted again."""
+
 BOUNDS = tuple(round(0.001 * 1.25**step, 6) for step in range(48))
 """1 ms to 36 s, each a quarter above the one before: a quantile is known within that."""
 
@@ -24,9 +27,10 @@ Outcome = Literal["ok", "refused", "failed", "gone"]
 
 @dataclass
 class Answer:
-    """The status that a request got; 0 until it is known."""
+    """The status that a request got, and after how long; 0 until it is known."""
 
     status: int = 0
+    seconds: float = 0.0
 
     def outcome(self) -> Outcome:
         if self.status == 0:
@@ -58,5 +62,9 @@ class Answers:
             answer.status = error.status if isinstance(error, HttpError) else 500
             raise
         finally:
-            seconds = time.perf_counter() - began
-            self._seconds.labels(variant, version, via, answer.outcome()).observe(seconds)
+            answer.seconds = time.perf_counter() - began
+            self.count(answer, variant, version, via)
+
+    def count(self, answer: Answer, variant: str, version: str, via: str) -> None:
+        """Count an answer that was timed elsewhere."""
+        self._seconds.labels(variant, version, via, answer.outcome()).observe(answer.seconds)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -177,7 +177,7 @@ class Control:
         row = {**endpoint.model_dump(), "heartbeat": time.time()}
         columns = schema.endpoints.c
         same = (columns.owner == endpoint.owner) & (columns.slot == endpoint.slot)
-        with self._transaction() as connection:
+        with suppress(IntegrityError), self._transaction() as connection:  # another fleet of this name was first
             if not connection.execute(update(schema.endpoints).where(same).values(**row)).rowcount:
                 connection.execute(insert(schema.endpoints), row)
 

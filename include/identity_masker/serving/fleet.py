@@ -8,17 +8,21 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from identity_masker import artifacts
 from identity_masker.errors import ConflictError, MaskerError
 from identity_masker.serving.control import Control, Deployment, Endpoint
+from identity_masker.serving.fleet_measures import FleetMeasures
 from identity_masker.serving.replica import FleetConfig, Replica
 from identity_masker.telemetry import logs
+from identity_masker.telemetry.exposition import exposed, process_registry
 
 LEFTOVER_SECONDS = 5.0
+T = TypeVar("T")
 log = logs.logger(__name__)
 
 
@@ -26,6 +30,8 @@ class Fleet:
     """Reconciles deployments with processes until stopped."""
 
     def __init__(self, config: FleetConfig, control: Control) -> None:
+        self.registry = process_registry()
+        self._measures = FleetMeasures(self.registry, config.folder)
         self._config = config
         self._control = control
         self._replicas: dict[str, Replica] = {}
@@ -73,6 +79,7 @@ class Fleet:
             self._troubled(error)
             return None
         self._troubled(None)
+        self._measures.wanted(deployments)
         return {f"{d.version}-{n}": d for d in deployments for n in range(d.replicas)}
 
     def _start(self, slot: str, deployment: Deployment) -> None:
@@ -85,13 +92,22 @@ class Fleet:
         for slot in [slot for slot, task in self._tasks.items() if task.done()]:
             del self._replicas[slot]
             task = self._tasks.pop(slot)
+            self._measured(self._measures.gone, slot)
             try:
                 await asyncio.to_thread(self._control.forget_endpoint, self._config.owner, slot)
             except MaskerError as error:
                 self._troubled(error)
             task.result()
 
+    def _measured(self, measure: Callable[[T], None], what: T) -> None:
+        """Servers go on when the file for Prometheus cannot be written."""
+        try:
+            measure(what)
+        except (OSError, MaskerError) as error:
+            log.error("targets_not_written", detail=str(error))
+
     async def _record(self, endpoint: Endpoint) -> None:
+        self._measured(self._measures.seen, endpoint)
         try:
             await asyncio.to_thread(self._control.record_endpoint, endpoint)
         except MaskerError as error:
@@ -99,6 +115,7 @@ class Fleet:
 
     def _troubled(self, error: MaskerError | None) -> None:
         """Servers go on while the database is away; the log says when that begins and when it ends."""
+        self._measures.control_database(answers=error is None)
         if (error is not None) != self._trouble:
             self._trouble = error is not None
             (log.error if error else log.info)("control_database", ok=error is None, detail=str(error or ""))
@@ -164,11 +181,17 @@ def _end(pid: int) -> None:
 async def run(config: FleetConfig) -> None:
     """Run a fleet until SIGTERM or SIGINT.
 
-    Raises `ConflictError` when another one runs in the same home.
+    Raises `ConflictError` when another one runs in the same home or the port of the metrics is taken.
     """
     with alone(config.folder), Control(config.control_url) as control:
         fleet = Fleet(config, control)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, fleet.stop)
-        await fleet.run()
+        with exposed(fleet.registry, config.host, config.metrics_port, variable="MASKER_FLEET_PORT") as url:
+            log.info("fleet_metrics", url=url)
+            await _until_signal(fleet)
+
+
+async def _until_signal(fleet: Fleet) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, fleet.stop)
+    await fleet.run()

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
 from identity_masker.serving import gateway_routes, outcomes, pictures, units
-from identity_masker.serving.answers import SHARE
+from identity_masker.serving.answers import SHADOW, SHARE, Answer
 from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Server, Watcher
 from identity_masker.serving.body import read_body, unless_gone
@@ -22,11 +22,15 @@ from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
 from identity_masker.serving.gateway_measures import GatewayMeasures
 from identity_masker.serving.guard import Guard
+from identity_masker.serving.mirror import Mirror
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, overloaded
+from identity_masker.serving.quality import Sampler
+from identity_masker.serving.quality_measures import QualityMeasures
 from identity_masker.serving.quota.limiter import Limiter
-from identity_masker.serving.request_log import RequestLog, Served
-from identity_masker.serving.routing import TESTER, choose
+from identity_masker.serving.request_log import Quest, RequestLog, Served
+from identity_masker.serving.routing import TESTER, choose, shadow
+from identity_masker.serving.scorer import Scorer
 from identity_masker.serving.upstream import Headers, Reply, UpstreamError
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.events import EventLog
@@ -52,6 +56,10 @@ class GatewayConfig(BaseModel):
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=35.0, gt=0, description="Time for a model server to answer.")
     events_dir: Path | None = Field(default=None, description="Folder of the event log; without one nothing is logged.")
+    examiner: str = Field(default="", description="Folder of the one that scores answers, or `registry`; empty: none.")
+    quality_share: float = Field(default=0.25, ge=0, le=1, description="Share of the answers that are scored.")
+    quality_rate: float = Field(default=4.0, gt=0, description="Answers a second that are scored at most, per version.")
+    mirrored: int = Field(default=16, ge=0, description="Requests copied to a shadow at a time; more are not copied.")
     example_seconds: float = Field(default=0.0, ge=0, description="Between masked answers that are kept; 0 keeps none.")
     unit_key: SecretStr = Field(default=SecretStr(""), description="Secret that user ids are hashed with.")
 
@@ -66,6 +74,13 @@ class _Target(NamedTuple):
     version: str
     semver: str
     via: str
+
+
+class _TimedReply(NamedTuple):
+    """A reply, and how it was counted."""
+
+    reply: Reply
+    timed: Answer
 
 
 class Gateway:
@@ -97,6 +112,9 @@ class Gateway:
         self._events: EventLog | None = None
         self._request_log: RequestLog | None = None
         self._measures = GatewayMeasures(self.metrics, self.board)
+        self._scorer: Scorer | None = None
+        self._quality = QualityMeasures(self.metrics.registry, lambda: self._scorer.examiner if self._scorer else "")
+        self._mirror = Mirror(self._measures.answers, config.mirrored)
         self.app: ASGIApp = Edge(
             gateway_routes.routes(self), metrics=self.metrics, closing=lambda: self._draining, done=self._answered
         )
@@ -110,20 +128,40 @@ class Gateway:
         """Follow the control database and keep the event log open while the application runs."""
         if self.config.events_dir is not None:
             self._events = EventLog(self.config.events_dir, registry=self.metrics.registry)
-            self._request_log = RequestLog(self._events, example_seconds=self.config.example_seconds)
+            keeps = self.config.example_seconds
+            self._request_log = RequestLog(self._events, self._quest(), example_seconds=keeps)
         async with Watcher(self.board, self._control_url, self._measures.update) as self._watcher:
             yield
+        await self._mirror.close()
         for server in self.board.servers.values():
             server.upstream.close()
         await asyncio.to_thread(self._close_log)
 
+    def _quest(self) -> Quest | None:
+        """How the quality of answers is measured, if somebody can."""
+        config = self.config
+        if not config.examiner:
+            return None
+        self._scorer = Scorer(config.examiner, steady=self._steady)
+        return Quest(Sampler(config.quality_share, config.quality_rate), self._scorer, self._quality)
+
+    def _steady(self) -> bool:
+        """Whether one version has all traffic, so that no release is under way."""
+        return self.board.revision is None or len(self.board.revision.table.variants) == 1
+
     def _close_log(self) -> None:
         if self._request_log is not None and self._events is not None:
             self._request_log.close()
+            if self._scorer is not None:
+                self._scorer.close()
             self._events.close()
 
     def _answered(self, route: str, exchange: Exchange, seconds: float) -> None:
-        if self._request_log is not None and route == gateway_routes.MASK:
+        if route != gateway_routes.MASK:
+            return
+        if exchange.status == NEVER_REACHED:
+            self._measures.rejected(str(exchange.fields.get("reason", "")))
+        if self._request_log is not None:
             self._request_log.done(exchange, seconds)
 
     def live(self) -> Health:
@@ -155,15 +193,19 @@ class Gateway:
             raise overloaded("the gateway is full", "overloaded", seconds=1)
         self._enter(served, user, given)
         self._taken += 1
+        self._measures.taken.inc()
         try:
             body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
             target = self._target(revision, user or exchange.request_id, served, request.headers)
-            reply = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
+            answer = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
         finally:
             self._taken -= 1
+            self._measures.taken.dec()
+        reply = answer.reply
         served.picture, served.reply = body, reply
         served.semver = reply.headers.get(b"x-model-version", target.semver.encode()).decode("latin-1")
         exchange.note(variant=target.variant, bytes_out=len(reply.body))
+        self._copy(revision, served, answer.timed, request, body)
         headers = {n.decode(): reply.headers[n].decode("latin-1") for n in RETURNED if n in reply.headers}
         headers |= getattr(request.state, "quota", {})
         return Response(reply.body, reply.status, {**headers, "x-variant": target.variant})
@@ -185,6 +227,7 @@ class Gateway:
     def _target(self, revision: Revision, who: str, served: Served, headers: Mapping[str, str]) -> _Target:
         target = self._chosen(revision, who, served, headers)
         served.variant, served.version, served.semver = target.variant, target.version, target.semver
+        served.via = target.via or SHARE
         self._measures.chosen(target.variant, target.via)
         return target
 
@@ -199,13 +242,32 @@ class Gateway:
         variant = table.variants[choice.variant]
         return _Target(choice.variant, variant.version, variant.semver, choice.fallback)
 
-    async def _answer(self, target: _Target, request: Request, body: bytes) -> Reply:
-        with self._measures.answers.timed(target.variant, target.version, target.via or SHARE) as answer:
-            reply = await self._from(target, request, body)
-            answer.status = reply.status
-        return reply
+    def _copy(self, revision: Revision, served: Served, answer: Answer, request: Request, body: bytes) -> None:
+        """Send the request to the shadow too, if this one is drawn and there is room."""
+        table, exchange = revision.table, request.state.exchange
+        if served.variant != table.champion or served.via != SHARE:
+            return
+        name = shadow(table, exchange.request_id, datetime.now(UTC), self.board.served())
+        if name is None:
+            return
+        if self._mirror.full or self._taken > self.config.capacity // 2:
+            self._measures.unmirrored.inc()
+            return
+        variant = table.variants[name]
+        target, quiet = _Target(name, variant.version, variant.semver, SHADOW), Exchange(exchange.request_id)
 
-    async def _from(self, version: _Target, request: Request, body: bytes) -> Reply:
+        def send() -> Awaitable[Reply]:
+            return self._from(target, request, body, quiet)
+
+        self._mirror.copy(exchange, (served, answer), (name, variant), send, self._request_log)
+
+    async def _answer(self, target: _Target, request: Request, body: bytes) -> _TimedReply:
+        with self._measures.answers.timed(target.variant, target.version, target.via or SHARE) as answer:
+            reply = await self._from(target, request, body, request.state.exchange)
+            answer.status = reply.status
+        return _TimedReply(reply, answer)
+
+    async def _from(self, version: _Target, request: Request, body: bytes, exchange: Exchange) -> Reply:
         """The answer of one version, from a second model server when the first never looked at the request."""
         query = request.scope["query_string"]
         target = b"/v1/mask" + (b"?" + query if query else b"")
@@ -223,7 +285,7 @@ class Gateway:
             second = self.board.pick(version.version, without=first)
         if second is not None:
             self._measures.retries.inc()
-            request.state.exchange.note(retried=True)
+            exchange.note(retried=True)
             reply = await self._try(second, send) or reply
         if reply is None:
             raise _no_server(version.semver)
@@ -245,6 +307,7 @@ class Gateway:
             reply = await send(server)
         except UpstreamError as error:
             server.failed()
+            self._measures.failed(server.endpoint.version)
             log.warning("server_failed", url=server.endpoint.url, why=error.reason, sent=error.sent)
             return None
         except TimeoutError as error:

@@ -42,6 +42,9 @@ class FleetConfig(BaseModel):
     host: str = "127.0.0.1"
     first_port: int = Field(ge=1, le=65000)
     ports: int = Field(default=100, ge=1, le=1000)
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Of the fleet's own /metrics; 0 takes any free one."
+    )
     serve: tuple[str, ...] = Field(default=SERVE, description="Command of a model server, without its options.")
     poll_seconds: float = Field(default=0.5, gt=0)
     probe_seconds: float = Field(default=3.0, gt=0, description="Time for a server to answer a probe.")
@@ -176,7 +179,7 @@ class Replica:
         while misses < UNANSWERED:
             await self._set("ready" if misses == 0 else "starting", trouble)
             await asyncio.sleep(READY_TICK)
-            trouble = await _probe(http)
+            trouble = await probe(http)
             misses = misses + 1 if trouble else 0
         return Ending(f"it was ready, then {UNANSWERED} probes in a row failed: {trouble}")
 
@@ -184,7 +187,7 @@ class Replica:
         """Wait for readiness and mask a test picture. Returns what is wrong, or nothing."""
         deadline = time.monotonic() + self._config.start_seconds
         told = 0.0
-        while trouble := await _probe(http):
+        while trouble := await probe(http):
             if time.monotonic() > deadline:
                 return f"not ready after {self._config.start_seconds:g} s: {trouble}"
             if time.monotonic() - told > 1.0:
@@ -241,7 +244,7 @@ class Replica:
         return Ending(f"ended with exit code {code}", final=code == BadInputError.exit_code)
 
 
-async def _probe(http: httpx.AsyncClient) -> str:
+async def probe(http: httpx.AsyncClient) -> str:
     """What keeps the server from being ready; nothing when it is."""
     try:
         answer = await http.get("/health/ready")

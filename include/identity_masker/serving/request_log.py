@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from identity_masker.serving.answers import PAIRED
 from identity_masker.serving.appearance import Appearance, appearance
 from identity_masker.serving.examples import Examples
 from identity_masker.serving.exposures import Attributes, Exposure, Seen
+from identity_masker.serving.quality import Quality, Sampler, Scores
+from identity_masker.serving.quality_measures import QualityMeasures
 from identity_masker.serving.upstream import Reply
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.events import EventLog
@@ -30,7 +33,10 @@ log = logs.logger(__name__)
 
 @dataclass(slots=True)
 class Served:
-    """What the gateway knows of one request; it fills this in as it goes along."""
+    """What the gateway knows of one request; it fills this in as it goes along.
+
+    `paired`: of a shadow's answer, the version and the answer that the user got.
+    """
 
     unit: str = ""
     attributes: Attributes = field(default_factory=dict)
@@ -38,12 +44,15 @@ class Served:
     variant: str = ""
     version: str = ""
     semver: str = ""
+    via: str = ""
     picture: bytes = b""
     reply: Reply | None = None
+    paired: tuple[str, Reply] | None = None
 
     def held(self) -> int:
         """Bytes of its pictures."""
-        return len(self.picture) + (len(self.reply.body) if self.reply else 0)
+        replies = [self.reply, self.paired[1] if self.paired else None]
+        return len(self.picture) + sum(len(reply.body) for reply in replies if reply)
 
 
 class _Answered(NamedTuple):
@@ -65,11 +74,23 @@ class _Answered(NamedTuple):
         return round(self.began * 1_000_000)
 
 
-class RequestLog:
-    """A queue and the thread that describes pictures and appends events. Nothing here fails a request."""
+class Quest(NamedTuple):
+    """How the quality of answers is measured: on which, by whom, and where it is counted."""
 
-    def __init__(self, events: EventLog, *, example_seconds: float = 0.0) -> None:
+    sampler: Sampler
+    scores: Scores
+    measures: QualityMeasures
+
+
+class RequestLog:
+    """A queue and the thread that describes pictures and appends events. Nothing here fails a request.
+
+    The event of a request whose quality is measured is appended once it is known.
+    """
+
+    def __init__(self, events: EventLog, quest: Quest | None = None, *, example_seconds: float = 0.0) -> None:
         """`example_seconds`: between two masked answers that are kept; 0 keeps none."""
+        self._quest = quest
         self._requests = events.writer("requests")
         self._exposures = events.writer("exposures")
         self._examples = Examples(events.writer("examples"), example_seconds)
@@ -94,7 +115,7 @@ class RequestLog:
         if described:
             self._taken += held
         else:
-            served.picture = b""
+            served.picture, served.paired = b"", None
             # The body of a problem names its reason.
             served.reply = served.reply if exchange.status >= 400 else None
         self._queue.put(_Answered(served, exchange, seconds, time.time() - seconds, held if described else 0))
@@ -116,11 +137,34 @@ class RequestLog:
     def _write(self, answered: _Answered) -> None:
         for exposure in answered.served.exposures:
             self._expose(answered, exposure)
-        looks = self._appearance(answered)
-        self._requests.append(_request(answered, looks))
-        served = answered.served
-        if looks.masked_code and served.reply is not None:
+        looks, served = self._appearance(answered), answered.served
+        event = _request(answered, looks)
+        if not self._quests(answered, event):
+            self._requests.append(event)
+        if looks.masked_code and served.reply is not None and served.paired is None:
             self._examples.offer(answered.exchange.request_id, served.version, served.reply.body, answered.time)
+
+    def _quests(self, answered: _Answered, event: dict[str, Any]) -> bool:
+        """Whether the quality is being measured; the event is then appended with it."""
+        served, quest = answered.served, self._quest
+        if quest is None or not answered.held or served.reply is None:
+            return False
+        shadow = served.paired is not None
+        takes = quest.sampler.spends if shadow else quest.sampler.takes
+        if not quest.scores.examiner or not takes(served.version):
+            return False
+        after = (served.reply.body, *((served.paired[1].body,) if served.paired else ()))
+
+        def scored(qualities: list[Quality], examiner: str) -> None:
+            quest.measures.add(qualities[0], served.version, served.via, examiner)
+            if served.paired is not None:
+                quest.measures.add(qualities[1], served.paired[0], PAIRED, examiner)
+            self._requests.append({**event, **qualities[0]._asdict()})
+
+        taken = quest.scores.offer(served.picture, after, scored)
+        if not taken:
+            quest.measures.dropped.labels("busy").inc()
+        return taken
 
     def _appearance(self, answered: _Answered) -> Appearance:
         reply = answered.served.reply
@@ -160,6 +204,8 @@ def _request(answered: _Answered, looks: Appearance) -> dict[str, Any]:
         "status": answered.status,
         "error": _error(answered),
         **looks._asdict(),
+        **Quality()._asdict(),
+        "via": served.via or None,
         # Testers who were put into a variant are served it, but not counted.
         "experiments": _json({each.experiment: each.variant for each in served.exposures if not each.forced}),
     }

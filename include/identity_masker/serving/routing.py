@@ -30,6 +30,7 @@ class Variant(BaseModel):
     version: str = Field(min_length=1, description="The registry's number of the model version.")
     semver: str = Field(min_length=1, description="The version in words.")
     share: float = Field(ge=0, le=1)
+    mirror: float = Field(default=0.0, ge=0, le=1, description="Share of the champion's requests copied to it.")
     lease_expires_at: AwareDatetime | None = Field(
         default=None, description="From then on the share goes back to the champion, unless the lease was renewed."
     )
@@ -64,6 +65,8 @@ class RoutingTable(BaseModel):
             raise ValueError(f"the champion {self.champion!r} is none of the variants {sorted(self.variants)}")
         if self.testers is not None and self.testers.variant not in self.variants:
             raise ValueError(f"testers get {self.testers.variant!r}, none of the variants {sorted(self.variants)}")
+        if self.variants[self.champion].mirror:
+            raise ValueError("the champion cannot be its own shadow: set `mirror` of another variant")
         if self.variants[self.champion].lease_expires_at is not None:
             raise ValueError("the champion cannot have a lease: nothing stands behind it")
         total = sum(variant.share for variant in self.variants.values())
@@ -114,6 +117,20 @@ def choose(
     if variant.version not in served:
         return Choice(table.champion, "no_endpoint")
     return Choice(wanted, TESTER if is_tester else "")
+
+
+def shadow(table: RoutingTable, request_id: str, now: datetime, served: Collection[str]) -> str | None:
+    """The variant that gets a copy of this request, which the champion answers; None for none.
+
+    Whether it does depends on the request alone, not on the user. At most one variant gets a copy.
+    """
+    at = point(f"{table.salt}\0shadow", request_id)
+    for name in sorted(table.variants):
+        variant = table.variants[name]
+        if at < variant.mirror:
+            return None if variant.leased_out(now) or variant.version not in served else name
+        at -= variant.mirror
+    return None
 
 
 def _at(table: RoutingTable, at: float) -> str:

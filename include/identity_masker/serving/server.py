@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
-from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
@@ -25,10 +25,11 @@ from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.inference import routes, wire
 from identity_masker.serving.model import ServedModel, warm_up
 from identity_masker.serving.problem import HttpError, documented, overloaded
+from identity_masker.serving.server_measures import ServerMeasures, State
 from identity_masker.serving.worker import Worker
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.http import Edge, Exchange
-from identity_masker.telemetry.metrics import SECONDS, HttpMetrics
+from identity_masker.telemetry.metrics import HttpMetrics
 
 CODEC_THREADS = 2
 T = TypeVar("T")
@@ -55,12 +56,13 @@ class ModelServer:
         self.config = config
         self.metrics = HttpMetrics("server")
         self.failure: Exception | None = None
-        self._state: Literal["loading", "ready", "failed", "draining"] = "loading"
+        self._state: State = "loading"
         self._model: ServedModel | None = None
         self._worker: Worker | None = None
         self._taken = 0
         self._codec = ThreadPoolExecutor(CODEC_THREADS, thread_name_prefix="codec")
-        self._measures = _Measures(self.metrics)
+        self._measures = ServerMeasures(self.metrics, config.capacity)
+        self._made = time.monotonic()
         self.app: ASGIApp = Edge(_routes(self), metrics=self.metrics, closing=lambda: self._state == "draining")
 
     def load(self, loader: Callable[[], ServedModel], failed: Callable[[], None]) -> None:
@@ -71,7 +73,7 @@ class ModelServer:
                 self.use(loader())
             except Exception as error:  # handed to the main thread, which ends the process with it
                 self.failure = error
-                self._state = "failed"
+                self._enter("failed")
                 failed()
 
         threading.Thread(target=run, name="load", daemon=True).start()
@@ -81,16 +83,19 @@ class ModelServer:
         warm_up(model, self.config.batch)
         pictures.warm_up()
         self._worker = worker = Worker(model.masker, batch=self.config.batch, observe=self._measures.called)
-        self._measures.waiting.set_function(lambda: worker.waiting)
         self._model = model
-        self._measures.info.labels(model.version, model.semver, model.sha256).set(1)
+        self._measures.model(model, worker, time.monotonic() - self._made)
         if self._state == "loading":
-            self._state = "ready"
+            self._enter("ready")
         log.info("model_ready", version=model.version, semver=model.semver, sha256=model.sha256)
 
     def drain(self) -> None:
         """Say "not ready" from now on, and go on answering."""
-        self._state = "draining"
+        self._enter("draining")
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._measures.state(state)
 
     def close(self) -> None:
         """Let the threads end."""
@@ -121,13 +126,18 @@ class ModelServer:
         with self._place() as (model, worker):
             exchange.note(model_version=model.semver)
             limits = self.config.limits
-            content = await read_body(request, max_bytes=limits.max_bytes, seconds=self.config.body_seconds)
+            timed = self._measures.timed
+            with timed("read"):
+                content = await read_body(request, max_bytes=limits.max_bytes, seconds=self.config.body_seconds)
             loop = asyncio.get_running_loop()
-            pixels = await loop.run_in_executor(self._codec, decode, content, limits)
-            masked = await self._answer(request, worker.submit(pixels, key or secrets.token_hex(16)))
+            with timed("decode"):
+                pixels = await loop.run_in_executor(self._codec, decode, content, limits)
+            with timed("wait_and_mask"):
+                masked = await self._answer(request, worker.submit(pixels, key or secrets.token_hex(16)))
             same = format_of(content) or "PNG"
             name = pictures.negotiate(request.headers.get("accept"), same)
-            answer = await loop.run_in_executor(self._codec, pictures.encode, masked, name)
+            with timed("encode"):
+                answer = await loop.run_in_executor(self._codec, pictures.encode, masked, name)
         exchange.note(width=pixels.shape[1], height=pixels.shape[0], format=name, bytes_out=len(answer))
         headers = {"x-model-version": model.semver, "vary": "accept"}
         return Response(answer, media_type=pictures.MEDIA_TYPES[name], headers=headers)
@@ -142,11 +152,13 @@ class ModelServer:
         """Answer a request of the Open Inference Protocol. Raises as `mask`; one failed image fails the request."""
         with self._place() as (served, worker):
             limits = self.config.limits
-            body = await read_body(request, max_bytes=limits.max_bytes, seconds=self.config.body_seconds)
+            with self._measures.timed("read"):
+                body = await read_body(request, max_bytes=limits.max_bytes, seconds=self.config.body_seconds)
             asked = wire.parse(body, request.headers, wire.Limits(self.config.images, limits.max_pixels))
             keys = asked.keys or [secrets.token_hex(16) for _ in asked.images]
             jobs = [worker.submit(image, key) for image, key in zip(asked.images, keys, strict=True)]
-            masked = await self._answer(request, asyncio.gather(*jobs))
+            with self._measures.timed("wait_and_mask"):
+                masked = await self._answer(request, asyncio.gather(*jobs))
             loop = asyncio.get_running_loop()
             content, headers = await loop.run_in_executor(
                 self._codec, wire.answer, model, served.version, asked, np.stack(masked)
@@ -159,14 +171,16 @@ class ModelServer:
     def _place(self) -> Iterator[tuple[ServedModel, Worker]]:
         """One of the `capacity` places. Raises `HttpError` 503 when there is none, or no model yet."""
         if self._model is None or self._worker is None:
+            self._measures.rejected("not_ready")
             raise overloaded("the model is not loaded yet", "not_ready", seconds=2)
         if self._taken >= self.config.capacity:
-            self._measures.rejected.inc()
+            self._measures.rejected("overloaded")
             wait = self._worker.backlog_seconds(self._taken)
             raise overloaded("the server is full", "overloaded", seconds=wait)
         self._taken += 1
         try:
-            yield self._model, self._worker
+            with self._measures.taken.track_inprogress():
+                yield self._model, self._worker
         finally:
             self._taken -= 1
 
@@ -182,29 +196,6 @@ class ModelServer:
                 allowed=f"an answer within {self.config.answer_seconds:g} s",
                 fix="try again later; the server is overloaded",
             ) from error
-
-
-class _Measures:
-    """Metrics of the model beside those of HTTP."""
-
-    def __init__(self, metrics: HttpMetrics) -> None:
-        registry = metrics.registry
-        self.info = Gauge("masker_model_info", "The model served.", ["version", "semver", "sha256"], registry=registry)
-        self.waiting = Gauge("masker_server_queue_length", "Pictures that wait for the model.", registry=registry)
-        self.rejected = Counter("masker_server_rejected", "Requests refused because of load.", registry=registry)
-        self._batch = Histogram(
-            "masker_server_batch_size",
-            "Pictures in one call of the model.",
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "masker_server_inference_seconds", "Time of one call of the model.", buckets=SECONDS, registry=registry
-        )
-
-    def called(self, pictures: int, seconds: float) -> None:
-        self._batch.observe(pictures)
-        self._seconds.observe(seconds)
 
 
 def _routes(server: ModelServer) -> FastAPI:

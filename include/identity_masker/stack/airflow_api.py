@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -32,6 +33,15 @@ class Task:
     seconds: float
     try_number: int
     map_index: int
+
+
+@dataclass(frozen=True)
+class DagState:
+    """A DAG, and when its next run is due; None without a schedule by time."""
+
+    dag_id: str
+    paused: bool
+    next_run: datetime | None
 
 
 class AirflowApi:
@@ -62,6 +72,32 @@ class AirflowApi:
         """File and last line of every DAG that does not import."""
         found = self._json("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{item['filename']}: {item['stack_trace'].strip().splitlines()[-1]}" for item in found]
+
+    def dags(self) -> list[DagState]:
+        """All DAGs that Airflow has parsed and not lost again."""
+        rows = self._json("GET", "/api/v2/dags", params={"limit": 100})["dags"]
+        return [
+            DagState(
+                row["dag_id"],
+                row["is_paused"],
+                datetime.fromisoformat(due) if (due := row.get("next_dagrun_run_after")) else None,
+            )
+            for row in rows
+        ]
+
+    def newest_runs(self, dag_id: str, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest runs as the API gives them, newest first; the newest that succeeded is among them, if any did."""
+        path, newest = f"/api/v2/dags/{dag_id}/dagRuns", {"order_by": "-run_after", "limit": limit}
+        found: list[dict[str, Any]] = self._json("GET", path, params=newest)["dag_runs"]
+        if len(found) == limit and all(run["state"] != "success" for run in found):
+            found += self._json("GET", path, params={**newest, "limit": 1, "state": "success"})["dag_runs"]
+        return found
+
+    def pools(self) -> dict[str, dict[str, int]]:
+        """Pool → slots: total, running, queued, open."""
+        rows = self._json("GET", "/api/v2/pools", params={"limit": 100})["pools"]
+        names = {"total": "slots", "running": "running_slots", "queued": "queued_slots", "open": "open_slots"}
+        return {row["name"]: {state: row[name] for state, name in names.items()} for row in rows}
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> Run:
         """Start a run. Raises `BadInputError` with Airflow's words when a parameter does not validate."""

@@ -21,7 +21,7 @@ from identity_masker.alerts import config as alert_config
 from identity_masker.alerts.channels import configured
 from identity_masker.errors import MaskerError
 from identity_masker.settings import PROJECT, Settings
-from identity_masker.stack import ports
+from identity_masker.stack import optional, ports
 from identity_masker.stack.home import NEEDED_BYTES
 
 State = Literal["ok", "off", "missing"]
@@ -60,8 +60,10 @@ def examine(config: Settings) -> Report:
         _service("gateway", f"http://{config.host}:{config.gateway_port}/health/live"),
         _service("alerts", f"http://{config.host}:{config.alerts_port}/health/live"),
         _alert_channels(config),
+        _service("exporter", f"http://{config.host}:{config.exporter_port}/metrics"),
+        *(_optional(program) for program in optional.PROGRAMS),
         *_ports(config),
-        _kubernetes(),
+        _kubernetes(needed=config.target == "kubernetes"),
     ]
     return Report(ok=all(check.state != "missing" for check in checks), checks=checks)
 
@@ -107,6 +109,15 @@ def _program(name: str, fix: str) -> Check:
     return Check(
         name=f"program {name}", state="ok" if path else "missing", detail=path or "not found", fix="" if path else fix
     )
+
+
+def _optional(name: str) -> Check:
+    """A program that the stack starts where it is installed, and does without elsewhere."""
+    path = shutil.which(name)
+    if path:
+        return Check(name=f"program {name}", state="ok", detail=f"{path}: `make run` starts it")
+    fix = f"for its metrics install it: `apt install {name}`"
+    return Check(name=f"program {name}", state="off", detail="not installed: `make run` does without it", fix=fix)
 
 
 def _disk(home: Path) -> Check:
@@ -194,7 +205,7 @@ def _ports(config: Settings) -> list[Check]:
     ]
 
 
-def _kubernetes() -> Check:
+def _kubernetes(*, needed: bool) -> Check:
     from kubernetes import client
     from kubernetes import config as kubernetes_config
 
@@ -203,5 +214,6 @@ def _kubernetes() -> Check:
         version = client.VersionApi(client.ApiClient()).get_code(_request_timeout=3)
     except Exception as error:  # the client raises a different type for each way a cluster can be away
         reason = str(error).strip().splitlines()[0]
-        return Check(name="kubernetes", state="off", detail=reason, fix="only pods need it; set KUBECONFIG")
+        fix = "set KUBECONFIG, or MASKER_TARGET=local" if needed else "only pods need it; set KUBECONFIG"
+        return Check(name="kubernetes", state="missing" if needed else "off", detail=reason, fix=fix)
     return Check(name="kubernetes", state="ok", detail=str(version.git_version))

@@ -128,6 +128,11 @@ class Home:
         file.flush()
         return file
 
+    def airflow_password(self) -> str:
+        """The password of `admin`; empty when no stack was ever started here."""
+        path = self.root / "secrets.json"
+        return str(artifacts.read_json(str(path)).get("airflow_password", "")) if path.exists() else ""
+
     def secrets(self) -> dict[str, str]:
         """The secrets of this home, each made once and readable by the owner alone."""
         path = self.root / "secrets.json"

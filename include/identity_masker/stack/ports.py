@@ -6,6 +6,7 @@ import socket
 
 from identity_masker.errors import BadInputError
 from identity_masker.settings import Settings
+from identity_masker.stack import optional
 
 
 def wanted(config: Settings) -> dict[str, tuple[int, str]]:
@@ -15,9 +16,12 @@ def wanted(config: Settings) -> dict[str, tuple[int, str]]:
         "mlflow": (config.mlflow_port, "MASKER_MLFLOW_PORT"),
         "gateway": (config.gateway_port, "MASKER_GATEWAY_PORT"),
         "alerts": (config.alerts_port, "MASKER_ALERTS_PORT"),
+        "fleet metrics": (config.fleet_port, "MASKER_FLEET_PORT"),
+        "exporter": (config.exporter_port, "MASKER_EXPORTER_PORT"),
         "model server": (config.server_port, "MASKER_SERVER_PORT"),
         "airflow scheduler logs": (config.airflow_log_port, "MASKER_AIRFLOW_LOG_PORT"),
         "airflow triggerer logs": (config.airflow_log_port + 1, "MASKER_AIRFLOW_LOG_PORT"),
+        **optional.ports(config),
     }
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from identity_masker.errors import MaskerError
 from identity_masker.settings import PROJECT, Settings
-from identity_masker.stack import environment, follow, ports, services, showcase, supervisor
+from identity_masker.stack import environment, follow, optional, ports, services, showcase, supervisor
 from identity_masker.stack.airflow_api import AirflowApi, Run
 from identity_masker.stack.home import Home
 
@@ -75,7 +75,8 @@ def _run(config: Settings, home: Home, progress: Progress, *, once: bool, parame
     progress.line(f"preparing Airflow's database in {home.root}")
     services.prepare_airflow(home, variables)
     progress.line("starting Airflow, MLflow, fleet and gateway")
-    with supervisor.running(supervisor.read_procfile(PROJECT / "Procfile"), home, variables):
+    commands = {**supervisor.read_procfile(PROJECT / "Procfile"), **optional.commands(config, home)}
+    with supervisor.running(commands, home, variables):
         api = services.airflow(config, home)
         with progress.live():
             services.wait_until_healthy(config, home, api, progress.status)

@@ -16,6 +16,7 @@ from tests.unit.alerts.endpoint import Endpoint, endpoint
 from identity_masker.alerts.delivery import LEASE_SECONDS
 from identity_masker.alerts.ledger import ledger
 from identity_masker.alerts.queue import Queue
+from identity_masker.errors import TemporaryError
 from identity_masker.settings import PROJECT
 
 
@@ -106,6 +107,35 @@ def test_what_is_written_while_another_sends_is_not_forgotten(tmp_path: Path, re
         receiver.gate.set()
         assert sending.result(60).delivered.sent == {"hook": 2}
     assert titles(receiver) == ["one", "two"]
+
+
+def test_a_sender_that_has_to_end_records_what_it_sends_and_leaves_the_rest(tmp_path: Path, receiver: Endpoint) -> None:
+    with desk(tmp_path, receiver.url, Clock()) as first, ThreadPoolExecutor(1) as pool:
+        for title in ("one", "two"):
+            first.take(alert(title))
+        receiver.gate.clear()
+        sending = pool.submit(first.deliver)
+        while not receiver.requests:
+            pass
+        first.stop()
+        receiver.gate.set()
+        assert sending.result(60).sent == {"hook": 1}
+    with desk(tmp_path, receiver.url, Clock()) as second:
+        assert second.deliver().sent == {"hook": 1}
+    assert titles(receiver) == ["one", "two"]
+
+
+def test_an_alert_that_is_written_down_is_no_failure_when_it_cannot_be_sent_now(
+    tmp_path: Path, receiver: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise TemporaryError("the control database cannot be used")
+
+    with desk(tmp_path, receiver.url, Clock()) as open_desk:
+        with monkeypatch.context() as patch:
+            patch.setattr(open_desk, "deliver", gone)
+            assert open_desk.notify(alert()).delivered.waiting == 1
+        assert open_desk.deliver().sent == {"hook": 1}
 
 
 def test_a_sender_that_lost_its_lease_records_nothing(tmp_path: Path, receiver: Endpoint) -> None:

@@ -173,7 +173,7 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
 def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: DagBag) -> None:
     dag = bag.dags["promote_canary"]
     for before, after in itertools.pairwise(
-        ["choose", "preflight", "start", "deploy", "stage", "finish", "smoke", "publish"]
+        ["choose", "preflight", "shadow_replay", "admit", "start", "deploy", "stage", "finish", "smoke", "publish"]
     ):
         assert after in dag.get_task(before).downstream_task_ids, (before, after)
     for before, after in itertools.pairwise(["start", "question", "approval", "decide"]):

@@ -14,7 +14,7 @@ from identity_masker.experiments.catalog import parse
 from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.serve_step import until_stopped
 from identity_masker.experiments.variant_servers import Reconciler, pins
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.allocations import AllocationDocument, AllocationRevision
 from identity_masker.serving.control import Control, Deployment
 from identity_masker.serving.deploy import DeployOptions, deploy
@@ -40,7 +40,7 @@ class Floor:
         control.write_routing(only("1", "1.0.0"), expected=0, author="a", reason="r")
 
     def reconcile(self, *running: Experiment, timeout: float = 0.3) -> Any:
-        target = LocalTarget(self.control)
+        target = FleetTarget(self.control)
         return Reconciler(self.control, target, self.registry, timeout=timeout).reconcile(running)
 
     @property

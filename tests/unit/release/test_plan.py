@@ -18,7 +18,7 @@ def test_shipped_policies_are_valid_and_rise(path: Path) -> None:
     found = load_policy(path)
     shares = [stage.share for stage in plan.stages(found)]
     assert shares == sorted(shares)
-    assert bool(shares) == (found.strategy != "shadow")
+    assert [stage.mirrored for stage in plan.stages(found)] == [found.strategy == "shadow"] * len(shares)
 
 
 def test_a_stage_is_full_when_the_candidate_gets_everything() -> None:

@@ -13,12 +13,12 @@ from tests.unit.serving.test_deploy import ListedRegistry, endpoint
 from identity_masker.errors import TemporaryError
 from identity_masker.release import start as starting
 from identity_masker.release.driver import Driver
-from identity_masker.release.gateway_metrics import Snapshot
+from identity_masker.release.gateway_metrics import Snapshot, Sums
 from identity_masker.release.policy import Policy, parse_policy
 from identity_masker.release.progress import Progress
 from identity_masker.release.rollout import Rollout
 from identity_masker.release.rollout_log import RolloutLog
-from identity_masker.release.target import LocalTarget
+from identity_masker.release.target import FleetTarget
 from identity_masker.serving.answers import BOUNDS
 from identity_masker.serving.control import Control, Deployment
 from identity_masker.serving.routing import RoutingTable, choose, only
@@ -81,15 +81,21 @@ class ComputedGateway:
 
     def __init__(self, control: Control, now: Callable[[], datetime]) -> None:
         self.error_shares = {"1": 0.001, "2": 0.001}
+        self.leaks = {"1": 0.1, "2": 0.1}
+        self.examiner = ""
         self.silent = False
         self.process_start = 1.0
         self._control, self._now, self._read_at = control, now, now()
         self._rng = np.random.default_rng(1)
         self._counts: dict[str, dict[str, np.ndarray]] = {}
+        self._mirrored: dict[str, dict[str, np.ndarray]] = {}
+        self._quality: dict[str, dict[str, Sums]] = {}
+        self._mirrored_quality: dict[str, dict[str, Sums]] = {}
 
     def restart(self) -> None:
         self.process_start += 1.0
-        self._counts.clear()
+        for counted in (self._counts, self._mirrored, self._quality, self._mirrored_quality):
+            counted.clear()
 
     def read(self) -> Snapshot:
         if self.silent:
@@ -102,22 +108,46 @@ class ComputedGateway:
             process_start=self.process_start,
             revision=revision.number,
             bounds=BOUNDS,
-            answers={
-                version: {outcome: tuple(int(n) for n in counts) for outcome, counts in outcomes.items()}
-                for version, outcomes in self._counts.items()
-            },
+            answers=_tuples(self._counts),
+            mirrored=_tuples(self._mirrored),
+            examiner=self.examiner,
+            quality=_copied(self._quality),
+            mirrored_quality=_copied(self._mirrored_quality),
         )
 
     def _answer(self, table: RoutingTable, seconds: float) -> None:
         for variant in table.variants.values():
             n = round(REQUESTS_A_SECOND * seconds * variant.share)
-            failed = self._rng.binomial(n, self.error_shares[variant.version])
-            for outcome, count in (("ok", n - failed), ("failed", failed)):
-                places = np.searchsorted(BOUNDS, self._rng.lognormal(-3.0, 0.3, count))
-                counts = self._counts.setdefault(variant.version, {}).setdefault(
-                    outcome, np.zeros(len(BOUNDS) + 1, dtype=np.int64)
-                )
-                counts += np.bincount(places, minlength=len(BOUNDS) + 1)
+            self._count(variant.version, n, self._counts, self._quality)
+            copies = round(REQUESTS_A_SECOND * seconds * variant.mirror)
+            for version in (table.champion_version, variant.version) if copies else ():
+                self._count(version, copies, self._mirrored, self._mirrored_quality)
+
+    def _count(
+        self, version: str, n: int, answers: dict[str, dict[str, np.ndarray]], quality: dict[str, dict[str, Sums]]
+    ) -> None:
+        failed = self._rng.binomial(n, self.error_shares[version])
+        for outcome, count in (("ok", n - failed), ("failed", failed)):
+            places = np.searchsorted(BOUNDS, self._rng.lognormal(-3.0, 0.3, count))
+            counts = answers.setdefault(version, {}).setdefault(outcome, np.zeros(len(BOUNDS) + 1, dtype=np.int64))
+            counts += np.bincount(places, minlength=len(BOUNDS) + 1)
+        if not self.examiner:
+            return
+        leaks = self._rng.beta(1.0, 1.0 / self.leaks[version] - 1.0, n // 10)
+        many, total, squares = quality.setdefault(version, {}).get("leak", (0, 0.0, 0.0))
+        sums = (many + len(leaks), total + float(leaks.sum()), squares + float(leaks @ leaks))
+        quality[version]["leak"] = sums
+
+
+def _tuples(counted: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, tuple[int, ...]]]:
+    return {
+        version: {outcome: tuple(int(n) for n in counts) for outcome, counts in outcomes.items()}
+        for version, outcomes in counted.items()
+    }
+
+
+def _copied(quality: dict[str, dict[str, Sums]]) -> dict[str, dict[str, Sums]]:
+    return {version: dict(measures) for version, measures in quality.items()}
 
 
 class World:
@@ -134,7 +164,7 @@ class World:
         self.fleet()
 
     def driver(self) -> Driver:
-        target = LocalTarget(self.control)
+        target = FleetTarget(self.control)
         return Driver(self.control, target, self.gateway, self.registry, self.store, now=lambda: self.moment)
 
     def start(self, how: Policy | None = None, reference: str = "2", key: str = "") -> Rollout:

@@ -7,9 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from identity_masker.serving.routing import Choice, Override, RoutingTable, Variant, choose, only, point
+from identity_masker.serving.routing import (
+    CHAMPION,
+    Choice,
+    Override,
+    RoutingTable,
+    Variant,
+    choose,
+    only,
+    point,
+    shadow,
+)
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 BOTH = {"1", "2"}
 users = st.text(max_size=40)
 
@@ -124,3 +135,21 @@ def test_only_one_version() -> None:
     table = only("7", "2.0.0")
     assert table.champion_version == "7"
     assert choose(table, "anybody", NOW, {"7"}) == Choice("champion")
+
+
+@given(st.floats(0.0, 1.0), st.integers(0, 1000))
+def test_a_copy_is_drawn_by_request_and_never_without_a_ready_shadow(mirror: float, number: int) -> None:
+    variants = {
+        CHAMPION: Variant(version="1", semver="1.0.0", share=1.0),
+        "canary": Variant(version="2", semver="1.1.0", share=0.0, mirror=mirror, lease_expires_at=NOW + HOUR),
+    }
+    table = RoutingTable(variants=variants)
+    drawn = shadow(table, f"request-{number}", NOW, {"1", "2"})
+    assert drawn == ("canary" if point("\0shadow", f"request-{number}") < mirror else None)
+    assert shadow(table, f"request-{number}", NOW, {"1"}) is None
+    assert shadow(table, f"request-{number}", NOW + 2 * HOUR, {"1", "2"}) is None
+
+
+def test_the_champion_is_not_its_own_shadow() -> None:
+    with pytest.raises(ValidationError, match="its own shadow"):
+        RoutingTable(variants={CHAMPION: Variant(version="1", semver="1.0.0", share=1.0, mirror=0.1)})

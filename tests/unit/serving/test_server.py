@@ -197,7 +197,8 @@ def test_a_full_server_is_503_with_retry_after_and_serves_those_it_took(
     document = problem(refused, 503, "overloaded")
     assert document["retryable"] is True
     assert int(refused.headers["retry-after"]) >= 1
-    assert samples(http, "masker_server_rejected_total") == {"masker_server_rejected_total": 1.0}
+    name = 'masker_server_rejected_total{reason="overloaded"}'
+    assert samples(http, name) == {name: 1.0}
 
 
 def test_a_client_that_leaves_is_not_worked_for(http: httpx.Client, masker: NegativeMasker) -> None:

@@ -135,3 +135,26 @@ def test_nobody_there_is_a_temporary_error_that_names_the_address(
             nobody.run_state(RUN)
     finally:
         nobody.close()
+
+
+def test_the_newest_success_is_among_the_newest_runs_however_many_failed_since(
+    airflow: Script, api: AirflowApi
+) -> None:
+    path = "GET /api/v2/dags/ingest_faces/dagRuns"
+    failed, success = {"state": "failed"}, {"state": "success"}
+    airflow.answers[path] = [(200, {"dag_runs": [failed] * 3}), (200, {"dag_runs": [success]})]
+    assert api.newest_runs("ingest_faces", limit=3) == [failed] * 3 + [success]
+    assert airflow.count(path) == 2
+    airflow.answers[path] = [(200, {"dag_runs": [failed, success, failed]})]
+    assert len(api.newest_runs("ingest_faces", limit=3)) == 3
+    assert airflow.count(path) == 3
+
+
+def test_a_dag_without_a_schedule_by_time_has_no_next_run(airflow: Script, api: AirflowApi) -> None:
+    rows = [
+        {"dag_id": "a", "is_paused": True, "next_dagrun_run_after": None},
+        {"dag_id": "b", "is_paused": False, "next_dagrun_run_after": "2026-11-23T12:05:00Z"},
+    ]
+    airflow.answers["GET /api/v2/dags"] = [(200, {"dags": rows})]
+    found = api.dags()
+    assert [(dag.dag_id, dag.paused, dag.next_run is None) for dag in found] == [("a", True, True), ("b", False, False)]

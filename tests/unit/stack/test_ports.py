@@ -18,15 +18,12 @@ def free_ports(count: int) -> list[int]:
 
 
 def configured() -> Settings:
-    airflow, mlflow, gateway, server, alerts, logs, _ = free_ports(7)
+    airflow, mlflow, gateway, server, alerts, fleet, exporter, prometheus, node, logs, _ = free_ports(11)
     return Settings(
-        airflow_port=airflow,
-        mlflow_port=mlflow,
-        gateway_port=gateway,
-        server_port=server,
+        airflow_port=airflow, mlflow_port=mlflow, gateway_port=gateway, server_port=server, airflow_log_port=logs,
         alerts_port=alerts,
-        airflow_log_port=logs,
-    )
+        fleet_port=fleet, exporter_port=exporter, prometheus_port=prometheus, node_exporter_port=node,
+    )  # fmt: skip
 
 
 def test_free_ports_pass() -> None:

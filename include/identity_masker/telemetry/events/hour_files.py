@@ -21,9 +21,11 @@ CHUNK_ROWS = 50_000
 MEMORY = "512MB"
 _ARROW: Mapping[Type, pa.DataType] = {
     "text": pa.string(),
+    "text?": pa.string(),
     "number": pa.float64(),
     "number?": pa.float64(),
     "integer": pa.int64(),
+    "integer?": pa.int64(),
     "flag": pa.bool_(),
 }
 
@@ -52,6 +54,13 @@ def spread(rows: Iterable[dict[str, Any]], kind: Kind, folder: Path) -> dict[dat
             flush()
     flush()
     return found
+
+
+def empty(kind: Kind, folder: Path) -> Path:
+    """A file without rows: read beside files of earlier versions, it brings the columns that these do not have."""
+    path = folder / f"{kind}-empty.parquet"
+    pq.write_table(schema(kind).empty_table(), path)
+    return path
 
 
 def merge(kind: Kind, stored: Path | None, new: list[Path], target: Path) -> int:

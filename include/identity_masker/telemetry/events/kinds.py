@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from identity_masker.errors import BadInputError, NotFoundError
 
 Kind = Literal["requests", "exposures", "outcomes", "examples"]
-Type = Literal["text", "number", "number?", "integer", "flag"]
+Type = Literal["text", "text?", "number", "number?", "integer", "integer?", "flag"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _LARGEST = 1 << 63
@@ -31,14 +31,25 @@ COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
         "contrast": "number?",
         "sharpness": "number?",
         "changed": "number?",
-        "masked_code": "text",
+        "masked_code": "text?",
         "experiments": "text",
+        "leak": "number?",
+        "face_found": "integer?",
+        "outside": "number?",
+        "via": "text?",
     },
     "exposures": {"experiment": "text", "unit": "text", "variant": "text", "forced": "flag", "attributes": "text"},
     "outcomes": {"unit": "text", "name": "text", "value": "number"},
     "examples": {"request_id": "text", "version": "text", "picture": "text"},
 }
-"""Beside these every event has `event_id` (text, unique) and `time` (UTC; microseconds since 1970 in a segment)."""
+"""Beside these every event has `event_id` (text, unique) and `time` (UTC; microseconds since 1970 in a segment).
+
+Of a sampled request, by the examiner (`masking.examination`): `leak` from 0 to 1, `face_found` 0 or 1, `outside` from
+0 to 1. `via` is why the request went to its variant; `shadow` marks a copy whose answer nobody got.
+"""
+
+LATER = frozenset({"masked_code", "leak", "face_found", "outside", "via"})
+"""Columns that events written by earlier versions do not have; they are null there."""
 
 
 def kind(name: str) -> Kind:
@@ -53,24 +64,26 @@ def checked(kind: Kind, event: Mapping[str, Any]) -> dict[str, Any]:
     """The event as a segment holds it: every column, `time` in microseconds.
 
     Raises `BadInputError` for a column that is missing, unknown or of another type. A number that is not finite
-    becomes null where a column may be null, and is refused elsewhere.
+    becomes null where a column may be null, and is refused elsewhere. Columns that came `LATER` may be missing.
     """
     columns = COLUMNS[kind]
-    if len(event) != len(columns) + 2 or not columns.keys() <= event.keys():
-        wrong = sorted(event.keys() ^ {*columns, "event_id", "time"})
+    wrong = sorted((event.keys() ^ {*columns, "event_id", "time"}) - (LATER & columns.keys()))
+    if wrong:
         raise BadInputError(f"an event of {kind} has other columns", got=f"missing or unknown: {', '.join(wrong)}")
     row: dict[str, Any] = {"event_id": _text("event_id", event["event_id"]), "time": _microseconds(event["time"])}
     for name, type_ in columns.items():
-        row[name] = _value(name, type_, event[name])
+        row[name] = _value(name, type_, event.get(name))
     return row
 
 
 def _value(name: str, type_: Type, value: Any) -> Any:
-    if type_ == "text":
+    if value is None and type_.endswith("?"):
+        return None
+    if type_ in ("text", "text?"):
         return _text(name, value)
     if type_ == "flag" and isinstance(value, bool):
         return value
-    if type_ == "integer" and type(value) is int and -_LARGEST <= value < _LARGEST:
+    if type_ in ("integer", "integer?") and type(value) is int and -_LARGEST <= value < _LARGEST:
         return value
     if type_ in ("number", "number?"):
         return _number(name, type_, value)
@@ -81,7 +94,7 @@ def _number(name: str, type_: Type, value: Any) -> float | None:
     finite = type(value) in (float, int) and -_WIDEST <= value <= _WIDEST
     if finite:
         return float(value)
-    if type_ == "number?" and (value is None or isinstance(value, float)):
+    if type_ == "number?" and isinstance(value, float):
         return None
     raise _wrong(name, value, "a finite number")
 

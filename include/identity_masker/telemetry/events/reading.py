@@ -27,7 +27,7 @@ def newest(folder: Path, store: str, kind: Kind, since: datetime, limit: int) ->
         if not parts and not stored:
             return []
         columns = ", ".join(f'"{name}"' for name in hour_files.schema(kind).names if name != "time")
-        source = hour_files.parquet([*parts, *stored])
+        source = hour_files.parquet([hour_files.empty(kind, Path(work)), *parts, *stored])
         recent = f"SELECT * FROM {source} WHERE epoch_us(time) >= {_microseconds(since)}"  # noqa: S608
         once = f"SELECT DISTINCT ON (event_id) * FROM ({recent}) ORDER BY event_id, time"  # noqa: S608
         query = f"SELECT epoch_us(time) AS time, {columns} FROM ({once}) ORDER BY time DESC, event_id LIMIT {limit:d}"  # noqa: S608

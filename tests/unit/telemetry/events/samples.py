@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from identity_masker.telemetry import event_store
-from identity_masker.telemetry.events.kinds import Kind
+from identity_masker.telemetry.events.kinds import LATER, Kind, checked
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -25,6 +25,11 @@ def request(time: datetime = NOON, **columns: Any) -> dict[str, Any]:
     numbers = {"brightness": 0.5, "contrast": None, "sharpness": 0.1, "changed": 0.9}
     event = {**dict.fromkeys(names, ""), **numbers, "latency_ms": 3.5, "status": 200, "experiments": "{}", **columns}
     return {"event_id": uuid.uuid4().hex, "time": time, **event}
+
+
+def early_request(time: datetime = NOON) -> dict[str, Any]:
+    """As earlier versions wrote it: without the columns that came later. Its time is in microseconds."""
+    return {name: value for name, value in checked("requests", request(time)).items() if name not in LATER}
 
 
 def exposure(time: datetime = NOON, **columns: Any) -> dict[str, Any]:

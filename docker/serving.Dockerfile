@@ -1,0 +1,36 @@
+# The image of what answers requests: `masker serve`, `masker gateway` and `masker fleet`. A third of the image of the steps:
+# without Airflow, and without what trains, ingests and analyses.
+#   docker build -f docker/serving.Dockerfile -t identity-masker-serving .
+FROM docker.io/library/python:3.11-slim-bookworm
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    GIT_PYTHON_REFRESH=quiet
+WORKDIR /opt/masker
+
+# Versions come from the lock of the whole project. boto3: MLflow's client reads models from an object store with it.
+# torch as in step.Dockerfile: from PyPI with CUDA, or from the folder of wheels that PIP_FIND_LINKS names.
+ARG PIP_FIND_LINKS
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --root-user-action=ignore "$(grep -m1 '^uv==' requirements.txt)" \
+    && uv pip install --system --system-certs --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
+       --constraint requirements.txt \
+       boto3 click fastapi fastapi-offline fsspec httptools httpx kubernetes mlflow-skinny numpy pillow prometheus-client \
+       psycopg[binary] pyarrow pydantic pydantic-settings pyyaml rich safetensors sqlalchemy structlog torch uvicorn uvloop \
+    && pip uninstall --yes --root-user-action=ignore uv
+
+COPY pyproject.toml README.md LICENSE ./
+COPY include/identity_masker include/identity_masker
+RUN pip install --no-cache-dir --root-user-action=ignore --no-deps .
+COPY include/config config
+
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp masker
+# Pods mount a writable /tmp over a read-only root.
+ENV MASKER_CONFIG_DIR=/opt/masker/config \
+    MASKER_HOME=/tmp/masker \
+    HOME=/tmp
+USER 10001:10001
+# Whatever the list above lacks ends the build here.
+RUN python3 -c 'import identity_masker.experiments.live, identity_masker.masking.artifact, identity_masker.registry.models, identity_masker.serving.fleet, identity_masker.serving.gateway, identity_masker.serving.serve, identity_masker.serving.smoke, identity_masker.telemetry.events'
+ENTRYPOINT ["masker"]
+CMD ["--help"]

@@ -1,0 +1,1 @@
+"""Where the exporter's metrics come from, one module each."""

@@ -1,0 +1,82 @@
+"""Metrics of a model server beside those of HTTP: its model, its queue, its calls, the stages of a picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from identity_masker.serving.model import ServedModel
+from identity_masker.serving.worker import Worker
+from identity_masker.telemetry.metrics import SECONDS, HttpMetrics
+
+State = Literal["loading", "ready", "failed", "draining"]
+Stage = Literal["read", "decode", "wait_and_mask", "encode"]
+STATES: tuple[State, ...] = get_args(State)
+
+
+class ServerMeasures:
+    """What the model of this server does."""
+
+    def __init__(self, metrics: HttpMetrics, capacity: int) -> None:
+        registry = metrics.registry
+        self._info = Gauge("masker_model_info", "The model served.", ["version", "semver", "sha256"], registry=registry)
+        self._state = Gauge(
+            "masker_server_state", "1 for the state that the server is in.", ["state"], registry=registry
+        )
+        self._load = Gauge("masker_server_model_load_seconds", "Time to load and warm up the model.", registry=registry)
+        self._waiting = Gauge("masker_server_queue_length", "Pictures that wait for the model.", registry=registry)
+        self.taken = Gauge("masker_server_places_taken", "Requests taken on and not answered.", registry=registry)
+        Gauge("masker_server_places", "Requests taken on at a time, at most.", registry=registry).set(capacity)
+        self._rejected = Counter(
+            "masker_server_rejected",
+            "Requests refused before the model saw them: overloaded, not_ready.",
+            ["reason"],
+            registry=registry,
+        )
+        self._batch = Histogram(
+            "masker_server_batch_size",
+            "Pictures in one call of the model.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "masker_server_inference_seconds", "Time of one call of the model.", buckets=SECONDS, registry=registry
+        )
+        self._stages = Histogram(
+            "masker_server_stage_seconds",
+            "Time of one picture by what it is spent on: read, decode, wait_and_mask, encode.",
+            ["stage"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        for reason in ("overloaded", "not_ready"):
+            self._rejected.labels(reason)
+        self.state("loading")
+
+    def state(self, now: State) -> None:
+        for each in STATES:
+            self._state.labels(each).set(each == now)
+
+    def model(self, model: ServedModel, worker: Worker, load_seconds: float) -> None:
+        self._info.labels(model.version, model.semver, model.sha256).set(1)
+        self._waiting.set_function(lambda: worker.waiting)
+        self._load.set(load_seconds)
+
+    def rejected(self, reason: Literal["overloaded", "not_ready"]) -> None:
+        self._rejected.labels(reason).inc()
+
+    def called(self, pictures: int, seconds: float) -> None:
+        """One call of the model."""
+        self._batch.observe(pictures)
+        self._seconds.observe(seconds)
+
+    @contextmanager
+    def timed(self, stage: Stage) -> Iterator[None]:
+        """Time what runs inside; what fails is not counted: its time says nothing of the stage."""
+        began = time.perf_counter()
+        yield
+        self._stages.labels(stage).observe(time.perf_counter() - began)
