@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 def told(judged: Mapping[str, Any]) -> dict[str, Any]:
     """Send the alert of a verdict or of a look at the stream; the alert with what became of it as `told`.
 
-    Further nights of the same drift are repeats, which alerts do not tell again at once. Raises `AirflowSkipException`
-    when there is nothing that somebody has to know.
+    Further nights of the same drift are repeats, which are not told again at once. Raises `AirflowSkipException` when
+    there is nothing that somebody has to know.
     """
     alert = judged["alert"]
     if alert is None:

@@ -279,3 +279,14 @@ def test_a_window_that_is_collected_again_has_to_be_tested_again(store: Path) ->
     collect_window(str(store), VERSION, "1.0.0", midnight(FIRST), midnight(FIRST) + DAY, policy())
     with pytest.raises(NotFoundError, match="was not tested"):
         judge_window(folder, policy(), publish=False)
+
+
+def test_scores_that_nobody_measures_are_no_fault(store: Path) -> None:
+    known = {"leak": {"sampled": True}, "face_found": {"kind": "category", "sampled": True}}
+    rules = policy(columns={"status": {"kind": "category"}, **known})
+    for day in (FIRST, FIRST + DAY):
+        night(store, day)
+        for column in known:
+            add(store, day, column, [None] * 300)
+    found = judged(store, FIRST + DAY, rules)
+    assert (found.verdict, found.faults, found.alert) == ("no_drift", (), None)
