@@ -39,7 +39,7 @@ def verifier(tmp_path: Path, **options: Any) -> Verifier:
 def refused(found: Verifier, token: str) -> str:
     with pytest.raises(UnauthenticatedError) as caught:
         found.verify(token)
-    assert token == "" or token not in str(caught.value)
+    assert len(token) < 20 or token not in str(caught.value)
     return caught.value.reason
 
 
