@@ -142,6 +142,11 @@ def test_a_run_has_parameters_curves_dataset_and_model(place: Place, first: Trai
     assert kept == {"model/data/masker/model.json", "model/data/masker/weights.safetensors"}
 
 
+@pytest.mark.usefixtures("first")
+def test_a_client_of_mlflow_leaves_the_metrics_of_its_process_alone() -> None:
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
 def test_a_finished_training_is_given_back(place: Place, first: TrainResult) -> None:
     started = time.monotonic()
     again = trained(place, "dag/first")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 
 import httpx
 
@@ -29,6 +30,7 @@ from identity_masker.settings import settings  # noqa: E402
 
 EXPERIMENT = "identity-masker"
 PATIENCE_SECONDS = 5.0
+COUNTING_IN_FILES = "PROMETHEUS_MULTIPROC_DIR"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """What MLflow answers for a name that it does not have, or cannot have."""
 
@@ -39,6 +41,7 @@ def client() -> MlflowClient:
     uri = settings().tracking_uri
     if uri.startswith("http"):
         _ask(uri)
+        _load_plugins()
     set_tracking_uri(uri)
     return MlflowClient(uri)
 
@@ -52,6 +55,16 @@ def _ask(uri: str) -> None:
         ) from error
     if answer.is_error:
         raise TemporaryError("MLflow is not healthy", got=f"{uri}/health answered {answer.status_code}")
+
+
+def _load_plugins() -> None:
+    """What MLflow would import with its first request: a plugin of feast, which turns Prometheus's client, here and in
+    every process that is started from here, into one that counts in files and forgets no label (feast/metrics.py).
+    """
+    before = os.environ.get(COUNTING_IN_FILES)
+    import_module("mlflow.tracking.request_header.registry")
+    if before is None:
+        os.environ.pop(COUNTING_IN_FILES, None)
 
 
 @contextmanager
