@@ -5,14 +5,18 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 from tests.integration.fleet_processes import free_ports
 from tests.integration.mlflow_server import mlflow_server
 from tests.integration.test_airflow_dags import prepared, run
+from tests.unit.alerts.endpoint import Endpoint, SlackApi, endpoint, slack_api
+from tests.unit.alerts.mail_server import Mailbox, mail_server
 from tests.unit.drift.traffic import DAY, FIRST, complete, examples, midnight, model_reference, night, policy
 
 from identity_masker import artifacts
@@ -23,7 +27,44 @@ from identity_masker.settings import PROJECT, settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 VERSION = "1"
-DARKER, EMPTY = 4, 6
+DARKER, NORMAL, EMPTY = 4, 6, 7
+CHANNELS = """
+channels: {chat: {kind: slack, channel: "#ops"}, mail: {kind: email}, hook: {kind: webhook}}
+routes: [{name: all, channels: [chat, mail, hook]}]
+"""
+
+
+class Channels(NamedTuple):
+    """All that people hear of: a Slack API, an SMTP server and a webhook, on loopback."""
+
+    chat: SlackApi
+    mail: Mailbox
+    hook: Endpoint
+    variables: dict[str, str]
+
+    @property
+    def heard(self) -> list[int]:
+        """Messages on each channel so far."""
+        return [len(self.chat.posts), len(self.mail.mails), len(self.hook.documents())]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The alert in the webhook's last message."""
+        (alert,) = self.hook.documents()[-1]["alerts"]
+        found: dict[str, Any] = alert
+        return found
+
+
+@pytest.fixture(scope="module")
+def channels() -> Iterator[Channels]:
+    with slack_api() as chat, mail_server() as (port, mail), endpoint() as hook:
+        variables = {
+            "MASKER_SLACK_TOKEN": "xoxb-of-the-test", "MASKER_SLACK_URL": chat.url,
+            "MASKER_SMTP_HOST": "127.0.0.1", "MASKER_SMTP_PORT": str(port), "MASKER_SMTP_TLS": "none",
+            "MASKER_SMTP_FROM": "masker@example.org", "MASKER_SMTP_TO": "team@example.org",
+            "MASKER_WEBHOOK_URL": hook.url, "MASKER_WEBHOOK_SECRET": "a-secret-of-this-test",
+        }  # fmt: skip
+        yield Channels(chat, mail, hook, variables)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +74,7 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> object:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, mlflow: str) -> object:
+def environment(tmp_path_factory: pytest.TempPathFactory, mlflow: str, channels: Channels) -> object:
     """A prepared Airflow with this DAG, a registered version with its reference, and a week of its traffic."""
     home = tmp_path_factory.mktemp("drift")
     dags, config, store = home / "dags", home / "config", home / "store"
@@ -43,8 +84,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory, mlflow: str) -> object
         (dags / name).write_bytes((PROJECT / "dags" / name).read_bytes())
     rules = policy(traffic={"retraining": {"nights": 2}})
     (config / FILE).write_text(yaml.safe_dump(rules.model_dump(mode="json")))
+    (config / "alerts.yaml").write_text(CHANNELS)
     places = {"MASKER_MLFLOW_URI": mlflow, "MASKER_STORE_URI": str(store), "MASKER_CONFIG_DIR": str(config)}
-    made = prepared(home, dags) | places
+    made = prepared(home, dags) | places | channels.variables
     register = [sys.executable, "-m", "tests.integration.registered_models", str(home / "models")]
     subprocess.run(register, env=made, check=True, capture_output=True, timeout=300, cwd=PROJECT)
     with pytest.MonkeyPatch.context() as patch:
@@ -53,7 +95,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, mlflow: str) -> object
         settings.cache_clear()
         model_reference(version=VERSION, given=rules)
         for offset in range(EMPTY):
-            night(store, FIRST + offset * DAY, version=VERSION, darker=1.0 if offset >= DARKER else 0.0)
+            night(store, FIRST + offset * DAY, version=VERSION, darker=1.0 if DARKER <= offset < NORMAL else 0.0)
         examples(store, FIRST + DARKER * DAY, 8)
         complete(store, FIRST + EMPTY * DAY)
         yield made
@@ -74,16 +116,17 @@ def announced(environment: dict[str, str]) -> int:
         return int(database.execute("SELECT count(*) FROM asset_event").fetchone()[0])
 
 
-def test_a_night_without_change_is_silent(environment: dict[str, str]) -> None:
+def test_a_night_without_change_is_silent(environment: dict[str, str], channels: Channels) -> None:
     found, log = checked(environment, DARKER - 1)
     assert (found.verdict, found.alert, found.retrain) == ("no_drift", None, False)
     assert "nothing to tell: no drift" in log
     assert found.mlflow_run
     assert announced(environment) == 0
+    assert channels.heard == [0, 0, 0]
 
 
-def test_darker_pictures_are_found_named_and_start_one_training_on_the_second_night(
-    environment: dict[str, str],
+def test_darker_pictures_are_found_named_told_once_on_all_channels_and_start_one_training_on_the_second_night(
+    environment: dict[str, str], channels: Channels
 ) -> None:
     found, log = checked(environment, DARKER)
     assert found.drifted == {"inputs": ("brightness",), "embeddings": ("masked_code",)}
@@ -93,13 +136,33 @@ def test_darker_pictures_are_found_named_and_start_one_training_on_the_second_ni
     page = artifacts.read_bytes(found.report).decode()
     assert "data:image/jpeg;base64," in page
     assert found.report_bytes < 500_000
+    assert channels.heard == [1, 1, 1]
+    assert (channels.last["state"], channels.last["severity"]) == ("firing", "warning")
+    assert "brightness" in str(channels.last["text"])
+    assert "brightness" in channels.mail.mails[0].get_body(("plain",)).get_content()  # type: ignore[union-attr]
     again, _ = checked(environment, DARKER + 1)
     assert again.retrain
     assert announced(environment) == 1
+    assert channels.heard == [1, 1, 1]
 
 
-def test_a_day_without_traffic_succeeds_and_tells_nobody(environment: dict[str, str]) -> None:
+def test_the_first_night_as_before_is_told_as_the_end_on_all_channels(
+    environment: dict[str, str], channels: Channels
+) -> None:
+    found, _ = checked(environment, NORMAL)
+    assert (found.verdict, found.retrain) == ("no_drift", False)
+    assert channels.heard == [2, 2, 2]
+    assert channels.last["state"] == "resolved"
+    # The end stands in the thread of the beginning, and is shown to all.
+    beginning, end = channels.chat.posts
+    assert end["thread_ts"]
+    assert "thread_ts" not in beginning
+
+
+def test_a_day_without_traffic_succeeds_and_tells_nobody(environment: dict[str, str], channels: Channels) -> None:
+    before = channels.heard
     found, _ = checked(environment, EMPTY)
+    assert channels.heard == before
     assert (found.verdict, found.alert, found.retrain) == ("not_enough_data", None, False)
 
 

@@ -151,7 +151,7 @@ def _reasons(window: Collected, verdict: Verdict, slow: SlowDrift) -> tuple[str,
     if window.version and not window.requests:
         reasons = [f"no request of version {window.semver or window.version} in the window"]
     reasons += [
-        f"{column.name}: {slow.nights} nights together show a shift by {column.shift:.3g} deviations"
+        f"{column.name}: {_nights(slow.nights)} together show a shift by {column.shift:.3g} deviations"
         for column in slow.columns
         if column.drift
     ]

@@ -35,7 +35,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Drift: {{ words }}</title>
+<title>Traffic against training: {{ words }}</title>
 <style>
   :root { color-scheme: light dark; --ink: #1d2433; --soft: #5c6577; --line: #dfe3ea; --page: #fff;
           --before: #b9c1cf; --now: #c2410c; --ok: #10542c; --ok-back: #ddf3e4; --bad: #7a1414; --bad-back: #fbdcdc;
@@ -49,7 +49,8 @@ _PAGE = """<!doctype html>
   .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
   th, td { text-align: left; vertical-align: top; padding: .4rem .7rem; border-bottom: 1px solid var(--line); }
   td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-  .mark { display: inline-block; padding: .1rem .6rem; border-radius: 1rem; font-weight: 600; }
+  .mark { display: inline-block; padding: .1rem .6rem; border-radius: 1rem; font-weight: 600;
+          white-space: nowrap; }
   .no_drift { background: var(--ok-back); color: var(--ok); } .drift { background: var(--bad-back); color: var(--bad); }
   .not_enough_data, .schema_changed { background: var(--wait-back); color: var(--wait); }
   .small { color: var(--soft); font-size: .9em; overflow-wrap: anywhere; }
@@ -66,7 +67,7 @@ _PAGE = """<!doctype html>
 </style>
 </head>
 <body>
-<h1>Drift: {{ words }}</h1>
+<h1>Traffic against training: {{ words }}</h1>
 <p><span class="mark {{ verdict.verdict }}">{{ words }}</span>
   {% if verdict.causes %}of {{ verdict.causes | join(" and ") }}{% endif %}</p>
 <ul>{% for reason in verdict.reasons[:most_reasons] %}<li>{{ cut(reason) }}</li>{% endfor %}

@@ -38,7 +38,7 @@ def test_the_report_shows_verdict_columns_and_plots_and_needs_nothing_else() -> 
     parser = _Balanced()
     parser.feed(html)
     assert parser.open == []
-    assert "<h1>Drift: drift</h1>" in html
+    assert "<h1>Traffic against training: drift</h1>" in html
     assert html.count("<figure>") == 5
     assert html.index(">c1<") < html.index(">c0<")
     assert not re.search(r'(src|href)="', html)
@@ -65,5 +65,5 @@ def test_a_report_on_hundreds_of_long_columns_stays_below_500_kb() -> None:
 
 def test_empty_windows_have_a_report_too() -> None:
     html = _page({"a": np.ones(100)}, {"a": np.ones(0)})
-    assert "<h1>Drift: not enough data</h1>" in html
+    assert "<h1>Traffic against training: not enough data</h1>" in html
     assert "0 in the current window" in html
