@@ -58,7 +58,11 @@ class Settings(BaseSettings):
     )
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     gateway_port: int = Field(default=8000, ge=1, le=65535)
-    gateway_url: str = Field(default="", description="Where releases read metrics; default http://HOST:GATEWAY_PORT.")
+    gateway_url: str = Field(
+        default="",
+        description="Where releases read metrics: all gateways, separated by commas, or dns+http://NAME:PORT for all "
+        "addresses of a name; default http://HOST:GATEWAY_PORT.",
+    )
     examiner: str = Field(
         default="registry",
         description="Who scores answers in the gateway: `registry`, a folder, or nothing for none.",
@@ -173,6 +177,12 @@ class Settings(BaseSettings):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def gateway(self) -> str:
+        """One gateway, for whoever asks any of them."""
+        return self.gateways.split(",")[0].strip().removeprefix("dns+")
+
+    @property
+    def gateways(self) -> str:
+        """All gateways, as `release.gateways` reads them."""
         return self.gateway_url or f"http://{self.host}:{self.gateway_port}"
 
     @computed_field  # type: ignore[prop-decorator]

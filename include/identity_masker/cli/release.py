@@ -206,12 +206,12 @@ def _control() -> Iterator[Control]:
 
 def _driver(control: Control, told: Callable[[Rollout], None] = lambda _rollout: None) -> Driver:
     from identity_masker.release.driver import Driver
-    from identity_masker.release.gateway_metrics import HttpGateway
+    from identity_masker.release.gateways import Gateways
     from identity_masker.release.registry_names import ReleaseRegistry
     from identity_masker.release.target import FleetTarget
 
     config = settings()
-    gateway = HttpGateway(config.gateway, config.token)
+    gateway = Gateways(config.gateways, config.token)
     return Driver(control, FleetTarget(control), gateway, ReleaseRegistry(), config.store, told=told)
 
 

@@ -11,7 +11,8 @@ from typing import Protocol, assert_never
 from identity_masker.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError, TemporaryError
 from identity_masker.release import traffic_table
 from identity_masker.release.after_look import after_look, withdrawn
-from identity_masker.release.gateway_metrics import Gateway, Snapshot, interval
+from identity_masker.release.gateway_metrics import Gateway, Snapshot
+from identity_masker.release.gateways import interval
 from identity_masker.release.looks import Looks, StoredLook
 from identity_masker.release.progress import Progress, progress
 from identity_masker.release.rollout import Approval, Rollout

@@ -30,7 +30,7 @@ Sums = tuple[int, float, float]
 
 
 class Snapshot(BaseModel):
-    """What one gateway process has counted since it started.
+    """What one gateway process has counted since it started, or what several have, each in its own.
 
     `answers` maps a version to its outcomes, and those to counts per bucket (not cumulated) of `bounds` seconds and
     above. Only requests that the shares sent to the version are in it. `quality` maps a version to the measures that
@@ -48,6 +48,9 @@ class Snapshot(BaseModel):
     quality: dict[str, dict[str, Sums]] = Field(default_factory=dict)
     mirrored: dict[str, Outcomes] = Field(default_factory=dict)
     mirrored_quality: dict[str, dict[str, Sums]] = Field(default_factory=dict)
+    processes: dict[str, Snapshot] = Field(
+        default_factory=dict, description="Of several gateways, by address: the counts are in them alone."
+    )
 
 
 class Gateway(Protocol):
@@ -95,6 +98,8 @@ def parse(text: str) -> Snapshot:
             examiner = family.samples[0].labels["examiner"]
         elif family.name in ("process_start_time_seconds", "masker_gateway_routing_revision"):
             found[family.name] = family.samples[0].value
+    if not examiner and qualities:  # it starts again: the series that came last are of the one that scored last
+        examiner = qualities[-1].labels["examiner"]
     ours = [sample for sample in qualities if sample.labels["examiner"] == examiner]
     return Snapshot(
         process_start=found.get("process_start_time_seconds", 0.0),

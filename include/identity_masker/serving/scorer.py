@@ -5,35 +5,31 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import select
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from identity_masker.serving.quality import Quality, Then
+from identity_masker.serving.scoring_jobs import Job, ScoringJobs
 from identity_masker.serving.scoring_process import FETCH_SECONDS, REGISTRY, frame
+from identity_masker.serving.starvation import Patience
 from identity_masker.telemetry import logs
 
 LARGEST_JOB = 4 << 20
 """Bytes of the pictures of one job; larger ones are not scored."""
 
-WAITING_JOBS = 32
 START_SECONDS = FETCH_SECONDS + 60.0
 SCORE_SECONDS = 20.0
+"""Processor time for one job; and how long the process may get none."""
+
 RETRY_SECONDS = (5.0, 15.0, 60.0, 120.0)
 REFRESH_SECONDS = 900.0
 TICK_SECONDS = 0.5
 log = logs.logger(__name__)
-
-
-class _Job(NamedTuple):
-    content: bytes
-    pictures: int
-    then: Then
 
 
 class _ScoringError(Exception):
@@ -56,7 +52,7 @@ class Scorer:
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at, self._failures, self._retry_at = 0.0, 0, 0.0
         self._trouble = ""
-        self._jobs: queue.Queue[_Job] = queue.Queue(WAITING_JOBS)
+        self._jobs = ScoringJobs()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
         self._thread.start()
@@ -64,12 +60,9 @@ class Scorer:
     def offer(self, before: bytes, after: tuple[bytes, ...], then: Then) -> bool:
         """See `quality.Scores`."""
         size = len(before) + sum(map(len, after))
-        if not self.examiner or self._closing.is_set() or size > LARGEST_JOB or self._jobs.full():
+        if not self.examiner or self._closing.is_set() or size > LARGEST_JOB or not self._jobs.room(len(after)):
             return False
-        with contextlib.suppress(queue.Full):
-            self._jobs.put_nowait(_Job(frame(before, after), len(after), then))
-            return True
-        return False
+        return self._jobs.put(Job(frame(before, after), len(after), then))
 
     def close(self) -> None:
         """Stop; what waits is answered without a score."""
@@ -79,13 +72,9 @@ class Scorer:
     def _run(self) -> None:
         while not self._closing.is_set():
             self._keep()
-            try:
-                job = self._jobs.get(timeout=TICK_SECONDS)
-            except queue.Empty:
-                continue
-            _tell(job, *self._scored(job))
-        while not self._jobs.empty():
-            job = self._jobs.get()
+            if (job := self._jobs.get(TICK_SECONDS)) is not None:
+                _tell(job, *self._scored(job))
+        while (job := self._jobs.get(0.0)) is not None:
             _tell(job, [Quality()] * job.pictures, "")
         self._end()
 
@@ -118,7 +107,7 @@ class Scorer:
         self.examiner, self._trouble = hello["examiner"], ""
         log.info("examiner_ready", examiner=self.examiner)
 
-    def _scored(self, job: _Job) -> tuple[list[Quality], str]:
+    def _scored(self, job: Job) -> tuple[list[Quality], str]:
         name = self.examiner
         try:
             self._send(job.content, SCORE_SECONDS)
@@ -130,20 +119,22 @@ class Scorer:
 
     def _send(self, content: bytes, seconds: float) -> None:
         """Hand `content` to the process, which may have stopped reading. Raises `_ScoringError` then."""
-        process, end, left = self._process, time.monotonic() + seconds, memoryview(content)
+        process, left = self._process, memoryview(content)
         if process is None or process.stdin is None:
             raise _ScoringError("there is no process")
+        patience = Patience(process.pid, seconds)
         os.set_blocking(process.stdin.fileno(), False)
         while left and not self._closing.is_set():
             _, ready, _ = select.select([], [process.stdin], [], TICK_SECONDS)
             if ready:
                 left = left[os.write(process.stdin.fileno(), left) :]
-            elif time.monotonic() > end:
+            elif patience.over():
                 raise _ScoringError(f"the process read nothing for {seconds:g} s")
 
     def _line(self, seconds: float) -> Any:
         """The next line that the process says. Raises `_ScoringError` when none comes."""
-        process, end, found = self._process, time.monotonic() + seconds, b""
+        process, found = self._process, b""
+        patience = Patience(process.pid if process else 0, seconds)
         while not found.endswith(b"\n"):
             if process is None or process.stdout is None or self._closing.is_set():
                 raise _ScoringError("the process was stopped")
@@ -153,7 +144,7 @@ class Scorer:
                 if not part:
                     raise _ScoringError("the process died")
                 found += part
-            elif time.monotonic() > end:
+            elif patience.over():
                 raise _ScoringError(f"the process said nothing for {seconds:g} s")
         return json.loads(found)
 
@@ -179,7 +170,7 @@ class Scorer:
                     stream.close()
 
 
-def _tell(job: _Job, qualities: list[Quality], examiner: str) -> None:
+def _tell(job: Job, qualities: list[Quality], examiner: str) -> None:
     try:
         job.then(qualities, examiner)
     except Exception:  # the next answer is to be scored all the same

@@ -1,6 +1,6 @@
 """The process that scores: `python -m identity_masker.serving.scoring_process SOURCE`, SOURCE a folder or `registry`.
 
-Of lowest priority, and a process of its own, so that neither its work nor its death touches a request. It says on
+Of low priority, and a process of its own, so that neither its work nor its death touches a request. It says on
 stdout which examiner it has, then answers each job with one line of JSON. It ends when stdin ends, as it does when its
 owner dies.
 
@@ -25,8 +25,8 @@ from identity_masker.faces.normalise import square
 from identity_masker.serving.quality import Quality
 
 REGISTRY = "registry"
-NICENESS, MORE_NICENESS = 10, 9
-"""At the start, and on top of it while it scores: 19, as low as there is."""
+NICENESS = 10
+"""A tenth of the weight of a model server. At 19 a busy machine leaves it nothing, and no release is ever judged."""
 
 FETCH_SECONDS = 300.0
 NUMBER = struct.Struct("<I")
@@ -70,7 +70,6 @@ def main(source: str, stdin: IO[bytes], stdout: IO[bytes]) -> None:
     except (MaskerError, subprocess.TimeoutExpired) as error:
         _say(stdout, {"absent": str(error)})
         return
-    os.nice(MORE_NICENESS)
     _say(stdout, {"examiner": examiner.name, "folder": str(folder)})
     while (job := read_job(stdin)) is not None:
         _say(stdout, [list(quality) for quality in _scored(examiner, *job)])

@@ -133,3 +133,19 @@ def test_of_a_shadow_both_answers_to_the_same_requests_count() -> None:
     assert [(arm.requests, arm.errors) for arm in found.arms.values()] == [(2, 0), (2, 2)]
     means = [arm.measures["leak"].mean for arm in found.arms.values() if isinstance(arm.measures["leak"], Moments)]
     assert means == [0.1, 0.5]
+
+
+def test_while_the_examiner_starts_again_nothing_is_counted_twice() -> None:
+    counting = Counting()
+    counting.examiner = "abc"
+    counting.answer("2", 200)
+    counting.quality.add(Quality(0.9, 1, 0.9), "2", SHARE, "abc")
+    first = counting.snapshot()
+    counting.examiner = ""
+    between = counting.snapshot()
+    counting.examiner = "abc"
+    counting.quality.add(Quality(0.1, 1, 0.1), "2", SHARE, "abc")
+    found = interval(between, counting.snapshot(), ARMS, seconds=1.0, share=0.5).arms["canary"].measures["leak"]
+    assert "leak" not in interval(first, between, ARMS, seconds=1.0, share=0.5).arms["canary"].measures
+    assert isinstance(found, Moments)
+    assert (found.n, found.mean) == (1, pytest.approx(0.1))

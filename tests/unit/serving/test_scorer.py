@@ -20,7 +20,8 @@ from identity_masker.masking.examination import Examiner
 from identity_masker.serving import scorer as scoring
 from identity_masker.serving.pictures import encode
 from identity_masker.serving.quality import Quality
-from identity_masker.serving.scorer import LARGEST_JOB, WAITING_JOBS, Scorer
+from identity_masker.serving.scorer import LARGEST_JOB, Scorer
+from identity_masker.serving.scoring_jobs import WAITING_JOBS
 
 FACES = faces(900, 2, 1).images
 CLEAR, OTHER = (encode(face, "PNG") for face in FACES)
