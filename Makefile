@@ -8,9 +8,10 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 PYTEST := pytest -q
 STACK := tests/integration
+DRILLS := tests/integration
 CLUSTER := tests/cluster
 
-.PHONY: help setup run stop status clean test test-stack test-cluster check audit format bench lock doctor
+.PHONY: help setup run stop status clean test test-stack test-drills test-cluster check audit format bench lock doctor
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ test: setup ## Run the tests that need neither a cluster nor a running Airflow
 
 test-stack: setup ## Run the tests that start Airflow, alone and with the whole stack
 	$(PYTEST) -m stack $(STACK)
+
+test-drills: setup ## Run the drills of releases under live traffic: leaks, shadows, blue-green, rolling
+	$(PYTEST) -m drill $(DRILLS)
 
 test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE and SERVING_IMAGE
 	@[ -n "$$KUBECONFIG" ] || { echo "set KUBECONFIG to the cluster to test on" >&2; exit 2; }

@@ -24,7 +24,7 @@ from identity_masker.serving.gateway import GatewayConfig
 from identity_masker.serving.pictures import encode
 from identity_masker.telemetry.events.reading import newest
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
 PATIENCE = 120.0
 LEAK = {"kind": "mean", "margin": 1.5, "noise": {"sd": 0.05}}
 """On a machine that others use too: no errors, and no latencies, are to decide these."""

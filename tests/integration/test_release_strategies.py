@@ -11,7 +11,7 @@ from tests.integration.strategy_drills import StrategyDrills
 from tests.integration.test_release import Stage
 from tests.integration.test_serving import untrained
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
 
 
 class TestLocal(StrategyDrills):

@@ -144,6 +144,10 @@ def _training(window: Collected, records: Sequence[NightRecord], policy: DriftPo
     return decision
 
 
+def _seen(nights: int) -> str:
+    return "one night shows" if nights == 1 else f"{nights} nights together show"
+
+
 def _reasons(window: Collected, verdict: Verdict, slow: SlowDrift) -> tuple[str, ...]:
     reasons = list(verdict.reasons)
     if not window.version:
@@ -151,7 +155,7 @@ def _reasons(window: Collected, verdict: Verdict, slow: SlowDrift) -> tuple[str,
     if window.version and not window.requests:
         reasons = [f"no request of version {window.semver or window.version} in the window"]
     reasons += [
-        f"{column.name}: {_nights(slow.nights)} together show a shift by {column.shift:.3g} deviations"
+        f"{column.name}: {_seen(slow.nights)} a shift by {column.shift:.3g} deviations"
         for column in slow.columns
         if column.drift
     ]
