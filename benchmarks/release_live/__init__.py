@@ -1,0 +1,1 @@
+"""Releases under live traffic, measured: python -m benchmarks.release_live"""
