@@ -227,9 +227,10 @@ def test_the_commands_deploy_to_the_cluster_and_pods_outlive_their_fleet(desk: D
         (url,) = json.loads(done.stdout)["endpoints"]
         (endpoint,) = desk.control.endpoints()
         assert (endpoint.url, endpoint.version, endpoint.state) == (url, "2", "ready")
+        (wanted,) = desk.control.deployments()
         shown = httpx.get(f"http://127.0.0.1:{metrics}/metrics", timeout=30).text.splitlines()
         assert {
-            'masker_fleet_servers_wanted{semver="2.0.0",version="2"} 1.0',
+            f'masker_fleet_servers_wanted{{semver="{wanted.semver}",version="2"}} 1.0',
             'masker_fleet_servers{state="ready",version="2"} 1.0',
             'masker_fleet_restarts_total{version="2"} 0.0',
             'masker_fleet_server_start_seconds_count{version="2"} 1.0',
