@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 from tests.cluster.cut_line import Line
-from tests.cluster.processes import Service, running, wait_for
+from tests.cluster.processes import Service, free_port, running, wait_for
 from tests.cluster.serving_stage import IMAGE, SMALL, Place, fleet_thread, place
 
 from identity_masker.errors import BadInputError
@@ -206,10 +206,12 @@ def test_the_commands_deploy_to_the_cluster_and_pods_outlive_their_fleet(desk: D
     config = tmp_path / "config"
     config.mkdir()
     (config / "serving.yaml").write_text(yaml.safe_dump(SMALL | {"image": "an-image-of-the-settings"}))
+    metrics = free_port()
     environment = {
         **os.environ,
         "KUBECONFIG": str(desk.place.kubeconfig),
         "MASKER_TARGET": "kubernetes",
+        "MASKER_FLEET_PORT": str(metrics),
         "MASKER_HOME": str(tmp_path / "home"),
         "MASKER_CONFIG_DIR": str(config),
         "MASKER_CONTROL_DB": desk.url,
@@ -225,5 +227,14 @@ def test_the_commands_deploy_to_the_cluster_and_pods_outlive_their_fleet(desk: D
         (url,) = json.loads(done.stdout)["endpoints"]
         (endpoint,) = desk.control.endpoints()
         assert (endpoint.url, endpoint.version, endpoint.state) == (url, "2", "ready")
+        (wanted,) = desk.control.deployments()
+        shown = httpx.get(f"http://127.0.0.1:{metrics}/metrics", timeout=30).text.splitlines()
+        assert {
+            f'masker_fleet_servers_wanted{{semver="{wanted.semver}",version="2"}} 1.0',
+            'masker_fleet_servers{state="ready",version="2"} 1.0',
+            'masker_fleet_restarts_total{version="2"} 0.0',
+            'masker_fleet_server_start_seconds_count{version="2"} 1.0',
+            "masker_fleet_control_database_up 1.0",
+        } <= set(shown), shown
         fleet.check()
     assert httpx.get(f"{url}/health/ready", timeout=10).is_success

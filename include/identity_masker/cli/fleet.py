@@ -15,12 +15,12 @@ from identity_masker.settings import settings
 @click.option(
     "--target", type=click.Choice(["local", "kubernetes"]), help="Processes here, or pods.  [default: MASKER_TARGET]"
 )
-@click.option("--host", help="Address that processes listen on.  [default: MASKER_HOST]")
+@click.option("--host", help="Address that servers and metrics listen on.  [default: MASKER_HOST]")
 @click.option("--first-port", type=click.IntRange(1, 65000), help="Of processes.  [default: MASKER_SERVER_PORT]")
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
-    help="Of a fleet of processes; 0 takes any free one.  [default: MASKER_FLEET_PORT]",
+    help="0 takes any free one.  [default: MASKER_FLEET_PORT]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON before the first server starts.")
 def command(
@@ -32,12 +32,12 @@ def command(
     those no longer wanted are drained. Processes end with their fleet; pods (include/config/serving.yaml) go on.
     """
     if (target or settings().target) == "kubernetes":
-        _on_kubernetes(as_json)
+        _on_kubernetes(host, metrics_port, as_json)
     else:
         _here(host, first_port, metrics_port, as_json)
 
 
-def _on_kubernetes(as_json: bool) -> None:
+def _on_kubernetes(host: str | None, metrics_port: int | None, as_json: bool) -> None:
     from pydantic import BaseModel
 
     from identity_masker.serving.cluster import blueprint, fleet
@@ -50,7 +50,10 @@ def _on_kubernetes(as_json: bool) -> None:
     made = blueprint.of(config)
     if as_json:
         step.finish(Running(namespace=config.serving_namespace, image=made.image), as_json=True)
-    asyncio.run(fleet.run(fleet.ClusterFleetConfig(), made, config.serving_namespace, config.control_url))
+    options = fleet.ClusterFleetConfig(
+        host=host or config.host, metrics_port=config.fleet_port if metrics_port is None else metrics_port
+    )
+    asyncio.run(fleet.run(options, made, config.serving_namespace, config.control_url))
 
 
 def _here(host: str | None, first_port: int | None, metrics_port: int | None, as_json: bool) -> None:

@@ -14,12 +14,14 @@ import pyarrow.parquet as pq
 from identity_masker import artifacts, duck
 from identity_masker.drift.tables import MEMORY
 from identity_masker.errors import BadInputError
+from identity_masker.serving.answers import SHADOW
 from identity_masker.serving.picture_code import SIZE, from_text
 from identity_masker.telemetry import event_store
 from identity_masker.telemetry.events.kinds import Kind
 
 OK = 200
 CODE = "masked_code"
+VIA = "via"
 VECTOR = pa.list_(pa.float32(), SIZE)
 
 
@@ -33,7 +35,8 @@ class EventTables:
     def view(self, name: str, kind: Kind, start: datetime, end: datetime) -> tuple[str, ...]:
         """The events of `kind` in [start, end) as the view `name`; its columns, none when there are no files.
 
-        Raises `BadInputError` when the stored files cannot be read together.
+        Copies of requests that went to a shadow are left out: nobody got their answers. Files without the column `via`
+        are older than shadows. Raises `BadInputError` when the stored files cannot be read together.
         """
         paths = event_store.files(self._store, kind, start, end)
         if not paths:
@@ -42,8 +45,11 @@ class EventTables:
         low, high = (literal(moment.astimezone(UTC).isoformat()) for moment in (start, end))
         source = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
         within = f"WHERE time >= {low}::TIMESTAMPTZ AND time < {high}::TIMESTAMPTZ"
-        self.run(f"CREATE TEMP VIEW {name} AS SELECT * FROM {source} {within}")  # noqa: S608
-        return tuple(str(row[0]) for row in self.run(f"DESCRIBE {name}").fetchall())
+        found = self.run(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608
+        columns = tuple(str(row[0]) for row in found)
+        own = f" AND {VIA} IS DISTINCT FROM {literal(SHADOW)}" if VIA in columns else ""
+        self.run(f"CREATE TEMP VIEW {name} AS SELECT * FROM {source} {within}{own}")  # noqa: S608
+        return columns
 
     def write(self, query: str, path: Path) -> int:
         """The rows of `query` as a Parquet file; how many there are."""

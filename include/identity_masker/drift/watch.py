@@ -14,6 +14,7 @@ from identity_masker.drift import archive
 from identity_masker.drift.alert_message import Alert
 from identity_masker.drift.online import StreamDetector
 from identity_masker.drift.policy import DriftPolicy
+from identity_masker.serving.answers import SHADOW
 from identity_masker.serving.request_log import OK
 from identity_masker.telemetry.events.reading import newest
 
@@ -103,7 +104,8 @@ def _alert(found: Watched) -> Alert | None:
 
 
 def _is_masked(row: Row, version: str) -> bool:
-    return row["version"] == version and row["status"] == OK
+    """Whether a user got a masked picture of the version: a copy that went to a shadow met nobody."""
+    return row["version"] == version and row["status"] == OK and row.get("via") != SHADOW
 
 
 def _named(columns: list[str], shifts: list[float]) -> dict[str, float]:

@@ -118,8 +118,6 @@ class _Window:
     def write(self, start: datetime, end: datetime) -> dict[str, int]:
         known = self._tables.view("requests", "requests", start, end)
         counts = dict[str, int]()
-        if "via" in known:  # a shadow's answers meet no user
-            self._own += " AND via IS DISTINCT FROM 'shadow'"
         if known:
             counts |= self._pictures(known)
             counts["examples"] = self._examples(known, start, end)
@@ -173,8 +171,7 @@ class _Window:
         """How all requests of the version were answered, in the columns that are there."""
         wanted = [column for column in self._policy.traffic.groups.get("service", ()) if column in known]
         columns = ", ".join(_named(column) for column in wanted) or "NULL AS nothing"
-        own = self._own if "via" in known else self._own.split(" AND via", maxsplit=1)[0]
-        return self._tables.write(f"SELECT {columns} FROM {view} WHERE {own}", self._folder / name)  # noqa: S608
+        return self._tables.write(f"SELECT {columns} FROM {view} WHERE {self._own}", self._folder / name)  # noqa: S608
 
 
 def _named(column: str) -> str:

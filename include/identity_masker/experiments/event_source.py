@@ -21,6 +21,7 @@ from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.durations import DAY
 from identity_masker.experiments.outcomes import sources_of
 from identity_masker.experiments.tables import literal, quoted, scalar
+from identity_masker.serving.answers import SHADOW
 from identity_masker.settings import settings
 from identity_masker.telemetry.event_store import files, missing_hours
 from identity_masker.telemetry.events.kinds import COLUMNS, Kind, Type
@@ -129,11 +130,14 @@ def _view(connection: duckdb.DuckDBPyConnection, store: str, kind: Kind, start: 
     chosen = ", ".join(f"{quoted(name)}::{sort} AS {quoted(name)}" for name, sort in columns.items())
     listed = ", ".join(literal(path.removeprefix("file://")) for path in paths)
     low, high = (literal(moment.astimezone(UTC).isoformat()) for moment in (start, end))
+    stored = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
     try:
+        names = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {stored}").fetchall()}  # noqa: S608
+        # A copy that went to a shadow is no request of a user; older files have no column `via`.
+        asked = f" AND via IS DISTINCT FROM {literal(SHADOW)}" if "via" in names else ""
         connection.execute(
-            f"CREATE TEMP VIEW {kind} AS SELECT {chosen} FROM "  # noqa: S608
-            f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false) "
-            f"WHERE time >= {low}::TIMESTAMPTZ AND time < {high}::TIMESTAMPTZ"
+            f"CREATE TEMP VIEW {kind} AS SELECT {chosen} FROM {stored} "  # noqa: S608
+            f"WHERE time >= {low}::TIMESTAMPTZ AND time < {high}::TIMESTAMPTZ{asked}"
         )
     except duckdb.Error as error:
         raise BadInputError(

@@ -13,6 +13,7 @@ import duckdb
 
 from identity_masker import duck
 from identity_masker.errors import TemporaryError
+from identity_masker.serving.answers import SHADOW
 from identity_masker.telemetry.events.kinds import COLUMNS, Kind
 
 VIEWS: tuple[Kind, ...] = ("requests", "exposures", "outcomes")
@@ -72,7 +73,7 @@ def _view(kind: Kind, paths: Sequence[Path]) -> str:
         moved = f"SELECT * REPLACE (make_timestamp(epoch_us(time)) AS time) FROM {stored}"  # noqa: S608
         source += f" UNION ALL BY NAME {moved}"
     # A copy that went to a shadow is no request of a user.
-    asked = " AND coalesce(via, '') <> 'shadow'" if "via" in own else ""
+    asked = f" AND via IS DISTINCT FROM {_literal(SHADOW)}" if "via" in own else ""
     return f"CREATE VIEW {kind} AS SELECT * FROM ({source}) WHERE time >= since() AND time < until(){asked}"  # noqa: S608
 
 

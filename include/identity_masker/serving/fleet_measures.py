@@ -18,15 +18,16 @@ from identity_masker.telemetry.whole_gauge import WholeGauge
 TARGETS = "targets.json"
 """File in the folder of the fleet."""
 
+ENDED = ("failed", "refused")
 START_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 
 
 class FleetMeasures:
     """What the fleet wants, what it has, and what became of its servers."""
 
-    def __init__(self, registry: CollectorRegistry, folder: Path) -> None:
-        """`folder` gets the file of targets."""
-        self._file = folder / TARGETS
+    def __init__(self, registry: CollectorRegistry, folder: Path | None) -> None:
+        """`folder` gets the file of targets; None where Prometheus finds the servers by itself."""
+        self._file = None if folder is None else folder / TARGETS
         self._written = ""
         self._endpoints: dict[str, Endpoint] = {}
         self._began: dict[str, float] = {}
@@ -73,12 +74,22 @@ class FleetMeasures:
         """A server's state, each time that it is recorded. Raises OSError when the file cannot be written."""
         before = self._endpoints.get(endpoint.slot)
         self._endpoints[endpoint.slot] = endpoint
-        restarted = endpoint.restarts - (before.restarts if before else 0)
-        if restarted > 0:
+        # What happened before this fleet first saw a pod, an earlier fleet has counted.
+        restarted = max(0, endpoint.restarts - before.restarts) if before else 0
+        if before is not None and restarted:
             self._restarts.labels(endpoint.version).inc(restarted)
+            if before.state not in ENDED:  # a container that Kubernetes started again between two looks
+                self._ends.labels(endpoint.version, "failed").inc()
         if before is None or endpoint.state != before.state or restarted:
             self._changed(endpoint)
         self._show()
+
+    def all_seen(self, endpoints: Collection[Endpoint]) -> None:
+        """The states of all servers that there are, where they are looked at together; others have ended."""
+        for slot in self._endpoints.keys() - {endpoint.slot for endpoint in endpoints}:
+            self.gone(slot)
+        for endpoint in endpoints:
+            self.seen(endpoint)
 
     def gone(self, slot: str) -> None:
         """A server that is no longer wanted has ended. Raises OSError when the file cannot be written."""
@@ -87,7 +98,7 @@ class FleetMeasures:
         self._show()
 
     def _changed(self, endpoint: Endpoint) -> None:
-        if endpoint.state in ("failed", "refused"):
+        if endpoint.state in ENDED:
             self._ends.labels(endpoint.version, endpoint.state).inc()
             self._began.pop(endpoint.slot, None)
         elif endpoint.state == "starting":
@@ -97,6 +108,8 @@ class FleetMeasures:
 
     def _show(self) -> None:
         self._servers.replace(Counts((e.version, e.state) for e in self._endpoints.values()))
+        if self._file is None:
+            return
         document = json.dumps([target(e) for _, e in sorted(self._endpoints.items())], indent=1)
         if document != self._written:
             artifacts.write_bytes(str(self._file), document.encode())

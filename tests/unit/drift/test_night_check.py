@@ -273,6 +273,15 @@ def test_a_shadow_meets_no_user_and_is_not_compared(store: Path) -> None:
     assert (found.verdict, found.requests) == ("no_drift", 200)
 
 
+def test_a_shadow_of_the_days_before_is_left_out_too(store: Path) -> None:
+    night(store, FIRST)
+    add(store, FIRST, "via", ["share"] * 200 + ["shadow"] * 100)
+    night(store, FIRST + DAY)
+    start = midnight(FIRST + DAY)
+    _, window = collect_window(str(store), VERSION, "1.0.0", start, start + DAY, policy())
+    assert (window.requests, window.baseline) == (300, 200)
+
+
 def test_a_window_that_is_collected_again_has_to_be_tested_again(store: Path) -> None:
     night(store, FIRST)
     folder = judged(store, FIRST).window

@@ -86,6 +86,15 @@ def test_requests_are_outcomes_by_themselves(design: Make, store: Path) -> None:
     assert found.versions == {"control": (), "warm": ("7",)}
 
 
+def test_copies_for_a_shadow_are_no_requests_of_users(design: Make, store: Path) -> None:
+    world(store)
+    copy = {"unit": "b", "status": 200, "latency_ms": 9.0, "version": "8", "experiments": '{"tint": "warm"}'}
+    put(store, "requests", [{**copy, "time": START + 3 * HOUR, "via": via} for via in ("shadow", "share", None)])
+    metrics = [{"name": "masks", "kind": "count", "role": "goal"}]
+    with collected(design(metrics=metrics, schedule=DAYS), START + 3 * DAY) as found:
+        assert pl.read_parquet(found.outcomes).filter(pl.col("unit") == "b").height == 3
+
+
 def test_hours_that_are_not_whole_are_named_for_the_kinds_that_count(design: Make, store: Path) -> None:
     world(store)
     late = START + 30 * HOUR

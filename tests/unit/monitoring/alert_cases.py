@@ -62,7 +62,12 @@ CASES: dict[str, Case] = {
             'masker_fleet_servers_wanted{version="1"}': "2x30",
             'masker_fleet_servers{version="1",state="failed"}': "2x30",
         },
-        {'masker_fleet_servers_wanted{version="1"}': "2x30", 'masker_fleet_servers{version="1",state="ready"}': "2x30"},
+        # Two fleets of a cluster each see both of its servers.
+        {
+            f'masker_fleet_{name},instance="{fleet}"}}': "2x30"
+            for name in ('servers_wanted{version="1"', 'servers{version="1",state="ready"')
+            for fleet in ("a:9101", "b:9101")
+        },
         30,
     ),
     "ModelServerRestarts": _one('masker_fleet_restarts_total{version="1"}', "0+1x30", "0x15 1x15"),

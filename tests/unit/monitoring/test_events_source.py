@@ -72,6 +72,7 @@ def test_users_masks_retention_revenue_and_leaks_by_variant(log: Log) -> None:
         log.mask(unit, "champion", hours)
     log.mask("b", "canary", 2)
     log.append("requests", 2, unit="e", variant="champion", status=503)
+    log.append("requests", 1.9, unit="b", variant="shadow", via="shadow")
     log.append("outcomes", 1.5, unit="a", name="revenue", value=3.0)
     log.append("outcomes", 1.5, unit="b", name="revenue", value=5.0)
     log.append("outcomes", 1.5, unit="b", name="leak_reported", value=1.0)

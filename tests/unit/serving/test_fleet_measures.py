@@ -66,3 +66,37 @@ def test_the_file_for_prometheus_lists_every_server_and_is_written_on_change_onl
     assert (seen.file.stat().st_mtime_ns, seen.file.stat().st_ino) == before
     seen.measures.gone("2-0")
     assert len(json.loads(seen.file.read_text())) == 1
+
+
+def servers(*states: EndpointState, restarts: int = 0) -> list[Endpoint]:
+    """One server a state, as a look at a cluster finds them."""
+    return [
+        Endpoint(
+            owner="t", slot=f"pod-{at}", version="1", url=f"http://10.0.0.{at}:8100", pid=1, state=state,
+            restarts=restarts,
+        )
+        for at, state in enumerate(states)
+    ]  # fmt: skip
+
+
+def test_of_a_look_at_all_servers_those_that_are_missing_are_gone(seen: Seen) -> None:
+    seen.measures.all_seen(servers("ready", "ready", "starting"))
+    seen.measures.all_seen(servers("ready", "ready"))
+    assert seen.value("masker_fleet_servers", version="1", state="ready") == 2
+    assert seen.value("masker_fleet_servers", version="1", state="starting") is None
+
+
+def test_restarts_before_a_fleet_first_looked_are_not_its_own(seen: Seen) -> None:
+    seen.measures.wanted([Deployment(version="1", semver="1.0.0", replicas=1)])
+    seen.measures.all_seen(servers("ready", restarts=5))
+    assert seen.value("masker_fleet_restarts_total", version="1") == 0
+    assert seen.value("masker_fleet_server_start_seconds_count", version="1") is None
+    seen.measures.all_seen(servers("ready", restarts=6))
+    assert seen.value("masker_fleet_restarts_total", version="1") == 1
+    assert seen.value("masker_fleet_server_ends_total", version="1", state="failed") == 1
+
+
+def test_without_a_folder_no_file_is_written(tmp_path: Path) -> None:
+    measures = FleetMeasures(CollectorRegistry(), None)
+    measures.all_seen(servers("ready"))
+    assert list(tmp_path.iterdir()) == []

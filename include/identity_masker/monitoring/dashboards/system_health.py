@@ -63,8 +63,13 @@ SYSTEM_HEALTH = Dashboard(
             "{{reason}}",
             "reqps",
         ),
-        lines("Model servers", "sum by (version, state) (masker_fleet_servers)", "{{version}} {{state}}"),
-        lines("Restarts", "sum by (version) (increase(masker_fleet_restarts_total[1h]))", "{{version}}"),
+        lines(
+            "Model servers",
+            "max by (version, state) (masker_fleet_servers)",
+            "{{version}} {{state}}",
+            help="The fleets of a cluster each see all of them.",
+        ),
+        lines("Restarts", "max by (version) (increase(masker_fleet_restarts_total[1h]))", "{{version}}"),
         number("Answering Prometheus", "min by (job) (up)", "bool", "{{job}}"),
         table("Alerts", 'count by (alertname, severity, area) (ALERTS{alertstate="firing"}) or vector(0)'),
         lines(

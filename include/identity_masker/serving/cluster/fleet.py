@@ -18,10 +18,12 @@ from identity_masker.serving.cluster.api import Cluster
 from identity_masker.serving.cluster.blueprint import Blueprint
 from identity_masker.serving.cluster.objects import Objects
 from identity_masker.serving.cluster.proofs import Proofs
-from identity_masker.serving.control import Control, Endpoint
+from identity_masker.serving.control import Control, Deployment, Endpoint
+from identity_masker.serving.fleet_measures import FleetMeasures
 from identity_masker.serving.replica import probe
 from identity_masker.serving.smoke import smoke
 from identity_masker.telemetry import logs
+from identity_masker.telemetry.exposition import exposed, process_registry
 
 HEARTBEAT_SECONDS = 2.0
 log = logs.logger(__name__)
@@ -36,6 +38,8 @@ class ClusterFleetConfig(BaseModel):
     probe_seconds: float = Field(default=3.0, gt=0, description="Time for a server to answer a probe.")
     smoke_seconds: float = Field(default=20.0, gt=0, description="Time for the test picture.")
     smoke_again_seconds: float = Field(default=5.0, gt=0, description="After a test picture that was not masked.")
+    host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="Metrics of the fleet; 0 takes any free port.")
 
 
 class ClusterFleet:
@@ -45,6 +49,8 @@ class ClusterFleet:
     """
 
     def __init__(self, config: ClusterFleetConfig, blueprint: Blueprint, cluster: Cluster, control: Control) -> None:
+        self.registry = process_registry()
+        self._measures = FleetMeasures(self.registry, None)
         self._config, self._pods, self._cluster, self._control = config, blueprint.pods, cluster, control
         self._objects = Objects(blueprint, cluster, control)
         self._owner = f"kubernetes:{cluster.namespace}/{blueprint.pods.instance}"
@@ -98,8 +104,20 @@ class ClusterFleet:
                     await self._stopping.wait()
 
     async def _make(self) -> None:
-        reasons = await asyncio.to_thread(self._objects.reconcile)
+        deployments = await self._deployments()
+        self._measures.wanted(deployments)
+        reasons = await asyncio.to_thread(self._objects.reconcile, deployments)
         self._without_pods = [self._without(version, why) for version, why in reasons.items()]
+
+    async def _deployments(self) -> list[Deployment]:
+        """What is wanted; whether the database answered is a metric."""
+        try:
+            found = await asyncio.to_thread(self._control.deployments)
+        except MaskerError:
+            self._measures.control_database(answers=False)
+            raise
+        self._measures.control_database(answers=True)
+        return found
 
     async def _watch(self) -> None:
         """The model servers: as the cluster says, or as they say themselves while it does not answer."""
@@ -107,10 +125,14 @@ class ClusterFleet:
             listed = await asyncio.to_thread(self._list)
         except MaskerError:
             self._last = list(await asyncio.gather(*(self._asked(endpoint) for endpoint in self._last)))
+            self._measures.all_seen(self._last)
             await asyncio.to_thread(self._write, self._last)
             raise
         self._last = [self._proofs.judged(endpoint) for endpoint in listed]
         self._proofs.keep(listed)
+        # One that goes before it was proven has not failed.
+        shown = zip(listed, self._last, strict=True)
+        self._measures.all_seen([pod if pod.state == "draining" else judged for pod, judged in shown])
         await asyncio.to_thread(self._write, [*self._last, *self._without_pods])
 
     def _list(self) -> list[Endpoint]:
@@ -171,7 +193,8 @@ def _is_news(endpoint: Endpoint, known: Endpoint | None) -> bool:
 async def run(config: ClusterFleetConfig, blueprint: Blueprint, namespace: str, control_url: str) -> None:
     """Run a fleet until SIGTERM or SIGINT.
 
-    Raises `BadInputError` when there is no cluster, or no right to see its pods.
+    Raises `BadInputError` when there is no cluster, or no right to see its pods, and `ConflictError` when the port of
+    the metrics is taken.
     """
     cluster = Cluster(namespace)
     try:
@@ -180,6 +203,8 @@ async def run(config: ClusterFleetConfig, blueprint: Blueprint, namespace: str, 
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, fleet.stop)
-            await fleet.run()
+            with exposed(fleet.registry, config.host, config.metrics_port, variable="MASKER_FLEET_PORT") as url:
+                log.info("fleet_metrics", url=url)
+                await fleet.run()
     finally:
         cluster.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from identity_masker.errors import BadInputError
@@ -35,12 +36,12 @@ class Objects:
         self._synced: dict[str, float] = {}
         self._strangers: set[str] = set()
 
-    def reconcile(self) -> dict[str, str]:
-        """Returns for each version whose objects the cluster does not take, or makes no pods of, the reason.
+    def reconcile(self, deployments: Sequence[Deployment]) -> dict[str, str]:
+        """Returns for each of the versions whose objects the cluster does not take, or makes no pods of, the reason.
 
-        Raises `TemporaryError` when the database or the cluster does not answer.
+        `deployments`: all that are wanted. Raises `TemporaryError` when the database or the cluster does not answer.
         """
-        wanted = {deployment.version: deployment for deployment in self._control.deployments()}
+        wanted = {deployment.version: deployment for deployment in deployments}
         instance = self._blueprint.pods.instance
         found = {_version(d): d for d in self._cluster.find("Deployment", APPS, names.labels_of_all(instance))}
         troubles = {version: why for version in wanted if (why := _trouble(found.get(version)))}
