@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import redirect_stdout
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -210,7 +211,8 @@ def _kubernetes(*, needed: bool) -> Check:
     from kubernetes import config as kubernetes_config
 
     try:
-        kubernetes_config.load_config()
+        with redirect_stdout(sys.stderr):  # where the client prints that it has no configuration
+            kubernetes_config.load_config()
         version = client.VersionApi(client.ApiClient()).get_code(_request_timeout=3)
     except Exception as error:  # the client raises a different type for each way a cluster can be away
         reason = str(error).strip().splitlines()[0]
