@@ -11,7 +11,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from identity_masker.errors import BadInputError
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -117,8 +116,8 @@ class Settings(BaseSettings):
         description="Between two masked pictures that a gateway keeps for reports on drift; 0 keeps none.",
     )
     example_days: int = Field(default=14, ge=1, description="Days that kept masked pictures stay in the store.")
-    auth: Literal["auto", "off", "required"] = Field(
-        default="auto", description="Whether requests need a token; auto: unless HOST is this machine alone."
+    auth: Literal["off", "required"] = Field(
+        default="off", description="Whether requests and releases need a token; docs/security.md."
     )
     jwks: str = Field(
         default="", description="Public keys of tokens: a file, a folder of keys or an address; default HOME/keys."
@@ -157,7 +156,7 @@ class Settings(BaseSettings):
     @property
     def auth_required(self) -> bool:
         """Whether requests and commands need a token."""
-        return self.auth == "required" or (self.auth == "auto" and self.host not in LOOPBACK)
+        return self.auth == "required"
 
     @property
     def events(self) -> Path:
