@@ -32,8 +32,8 @@ HOST = os.environ.get("HOST_ADDRESS", "10.200.0.1")
 ANY = "0.0.0.0"  # noqa: S104 - pods have to reach the services
 RBAC = PROJECT / "docker" / "kubernetes" / "serving-rbac.yaml"
 SECRET = "masker-serving"
-MODELS = ("1", "2", "3")
-TAMPERED = "4"
+MODELS = ("1", "2", "3", "4", "5")
+TAMPERED = "6"
 SMALL: dict[str, Any] = {
     "image": IMAGE,
     "image_pull_policy": "Never",
