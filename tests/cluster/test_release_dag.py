@@ -1,4 +1,4 @@
-"""`promote_canary` and `roll_back` where model servers are pods: Airflow, registry, fleet, gateway and traffic are real."""
+"""`promote_canary` and `roll_back` where model servers are pods; registry, fleet, gateway and traffic are real, too."""
 
 from __future__ import annotations
 
