@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     node_exporter_port: int = Field(
         default=9105, ge=1, le=65535, description="Prometheus's node exporter, where it is installed."
     )
+    alertmanager_port: int = Field(default=9096, ge=1, le=65535, description="Alertmanager, where it is installed.")
     airflow_url: str = Field(default="", description="Airflow's REST API; default http://HOST:AIRFLOW_PORT.")
     airflow_user: str = Field(default="admin", description="Who asks Airflow's REST API.")
     airflow_password: SecretStr = Field(

@@ -18,11 +18,12 @@ def free_ports(count: int) -> list[int]:
 
 
 def configured() -> Settings:
-    airflow, mlflow, gateway, server, alerts, fleet, exporter, prometheus, node, logs, _ = free_ports(11)
+    airflow, mlflow, gateway, server, alerts, fleet, exporter, prometheus, node, manager, logs, _ = free_ports(12)
     return Settings(
         airflow_port=airflow, mlflow_port=mlflow, gateway_port=gateway, server_port=server, airflow_log_port=logs,
         alerts_port=alerts,
         fleet_port=fleet, exporter_port=exporter, prometheus_port=prometheus, node_exporter_port=node,
+        alertmanager_port=manager,
     )  # fmt: skip
 
 
