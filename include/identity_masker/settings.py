@@ -117,6 +117,13 @@ class Settings(BaseSettings):
         description="Between two masked pictures that a gateway keeps for reports on drift; 0 keeps none.",
     )
     example_days: int = Field(default=14, ge=1, description="Days that kept masked pictures stay in the store.")
+    sample_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the pictures with the header x-sample-consent that are kept; 0 keeps none.",
+    )
+    sample_days: int = Field(default=30, ge=1, description="Days that pictures kept with consent stay in the store.")
     auth: Literal["off", "required"] = Field(
         default="off", description="Whether requests and releases need a token; docs/security.md."
     )

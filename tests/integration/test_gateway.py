@@ -37,7 +37,9 @@ class World:
         self.url = f"sqlite:///{folder}/control.db"
         self.control = stack.enter_context(Control(self.url))
         self.events = folder / "events"
-        config = GatewayConfig(answer_seconds=5, max_bytes=100_000, events_dir=self.events, unit_key=SecretStr(KEY))
+        config = GatewayConfig(
+            answer_seconds=5, max_bytes=100_000, events_dir=self.events, unit_key=SecretStr(KEY), sample_share=1.0
+        )
         self.gateway = Gateway(config, self.url, assign=assign)
         self.base = stack.enter_context(running(self.gateway.app))
         self.http = stack.enter_context(httpx.Client(base_url=self.base, timeout=10))

@@ -40,6 +40,7 @@ def command(
     taken = GatewayConfig(
         capacity=capacity, events_dir=config.events, unit_key=config.unit_key, examiner=config.examiner,
         quality_share=config.quality_share, quality_rate=config.quality_rate, example_seconds=config.example_seconds,
+        sample_share=config.sample_share,
     )  # fmt: skip
     with LiveExperiments(config.control_url) as experiments, guarded(PERMISSIONS) as guard:
         gateway = Gateway(

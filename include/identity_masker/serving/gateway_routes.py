@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Request, Response
 
@@ -43,6 +43,13 @@ RequiredUserId = Annotated[
     str,
     Header(alias="x-user-id", min_length=1, max_length=256, description="Who did it. Hashed here, never logged."),
 ]
+SampleConsent = Annotated[
+    Literal["yes", "no"],
+    Header(
+        alias="x-sample-consent",
+        description="`yes`: all people in the picture agreed to its being kept for some days, should it be drawn.",
+    ),
+]
 UserAttributes = Annotated[
     str | None,
     Header(
@@ -75,9 +82,10 @@ def routes(gateway: Gateway) -> FastAPI:
         header_key: HeaderKey = None,
         user: UserId = None,
         given: UserAttributes = None,
+        consent: SampleConsent = "no",
     ) -> Response:
         # The key goes on with the request; it is declared here so that a wrong one fails early.
-        return await gateway.mask(request, user, given)
+        return await gateway.mask(request, user, given, consent=consent == "yes")
 
     @app.post(
         "/v1/events",
