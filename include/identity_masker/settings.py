@@ -81,6 +81,10 @@ class Settings(BaseSettings):
         default=9105, ge=1, le=65535, description="Prometheus's node exporter, where it is installed."
     )
     alertmanager_port: int = Field(default=9096, ge=1, le=65535, description="Alertmanager, where it is installed.")
+    pushgateway_port: int = Field(default=9097, ge=1, le=65535, description="Pushgateway, where it is installed.")
+    pushgateway_url: str = Field(
+        default="", description="Where steps push what they used: a Prometheus Pushgateway; nothing for nowhere."
+    )
     airflow_url: str = Field(default="", description="Airflow's REST API; default http://HOST:AIRFLOW_PORT.")
     airflow_user: str = Field(default="admin", description="Who asks Airflow's REST API.")
     airflow_password: SecretStr = Field(

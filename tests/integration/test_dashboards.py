@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Debian's prometheus"),
     pytest.mark.skipif(shutil.which("prometheus-node-exporter") is None, reason="needs Debian's node exporter"),
     pytest.mark.skipif(shutil.which("prometheus-alertmanager") is None, reason="needs Debian's alertmanager"),
+    pytest.mark.skipif(shutil.which("prometheus-pushgateway") is None, reason="needs Debian's pushgateway"),
 ]
 PANELS = {
     f"{dashboard.name}: {panel.title}: {query.expr}": (panel.sparse, query.expr)
@@ -158,7 +159,7 @@ def test_every_rule_is_evaluated_without_an_error(monitored: Monitored) -> None:
 
 def test_every_target_answers(monitored: Monitored) -> None:
     assert {row["metric"]["job"] for row in monitored.data("up == 1")} == {
-        "gateway", "server", "fleet", "exporter", "alerts", "prometheus", "node", "alertmanager",
+        "gateway", "server", "fleet", "exporter", "alerts", "prometheus", "node", "alertmanager", "pushgateway",
     }  # fmt: skip
     assert monitored.data("up == 0") == []
 

@@ -1,4 +1,4 @@
-"""Services that the stack starts where their programs are installed: Prometheus, its node exporter, Alertmanager."""
+"""Services that the stack starts where their programs are installed: Prometheus and what belongs to it."""
 
 from __future__ import annotations
 
@@ -10,64 +10,79 @@ from identity_masker.settings import Settings
 from identity_masker.stack import alertmanager, prometheus
 from identity_masker.stack.home import Home
 
-PROMETHEUS, NODE_EXPORTER = "prometheus", "prometheus-node-exporter"
-ALERTMANAGER = "prometheus-alertmanager"
-PROGRAMS = (PROMETHEUS, NODE_EXPORTER, ALERTMANAGER)
-SERVICES = frozenset({"prometheus", "node-exporter", "alertmanager"})
-"""Names in the process manager; the stack is healthy without them."""
+PROMETHEUS = "prometheus"
+PROGRAMS = {
+    "prometheus": PROMETHEUS,
+    "node-exporter": "prometheus-node-exporter",
+    "alertmanager": "prometheus-alertmanager",
+    "pushgateway": "prometheus-pushgateway",
+}
+"""Service of the process manager → program, named as its package of Debian. The stack is healthy without them."""
 
 RETENTION = ("7d", "512MB")
 """Prometheus forgets by whichever comes first."""
 
 
+def installed() -> dict[str, str]:
+    """Service → path of its program."""
+    found = {service: shutil.which(program) for service, program in PROGRAMS.items()}
+    return {service: path for service, path in found.items() if path is not None}
+
+
 def ports(config: Settings) -> dict[str, tuple[int, str]]:
     """What listens, of what is installed → (port, the variable that moves it)."""
-    found = {
-        PROMETHEUS: ("prometheus", config.prometheus_port, "MASKER_PROMETHEUS_PORT"),
-        NODE_EXPORTER: ("node exporter", config.node_exporter_port, "MASKER_NODE_EXPORTER_PORT"),
-        ALERTMANAGER: ("alertmanager", config.alertmanager_port, "MASKER_ALERTMANAGER_PORT"),
-    }
-    return {name: (port, variable) for program, (name, port, variable) in found.items() if shutil.which(program)}
+    numbers = {service: getattr(config, f"{_field(service)}_port") for service in installed()}
+    return {service: (port, f"MASKER_{_field(service).upper()}_PORT") for service, port in numbers.items()}
+
+
+def variables(config: Settings) -> dict[str, str]:
+    """What the stack's processes have to know of them, unless the settings say otherwise."""
+    if config.pushgateway_url or "pushgateway" not in installed():
+        return {}
+    return {"MASKER_PUSHGATEWAY_URL": f"http://{config.host}:{config.pushgateway_port}"}
 
 
 def commands(config: Settings, home: Home) -> dict[str, str]:
     """Service → shell command, for the process manager; writes the files that Prometheus and Alertmanager read."""
-    found: dict[str, str] = {}
-    if program := shutil.which(PROMETHEUS):
-        there = {"node_exporter": shutil.which(NODE_EXPORTER), "alertmanager": shutil.which(ALERTMANAGER)}
-        file = prometheus.write(config, home.run, **{name: path is not None for name, path in there.items()})
-        found["prometheus"] = _prometheus(program, file, config, home)
-    if program := shutil.which(NODE_EXPORTER):
-        address = f"{config.host}:{config.node_exporter_port}"
-        found["node-exporter"] = shlex.join([program, f"--web.listen-address={address}", "--log.level=error"])
-    if program := shutil.which(ALERTMANAGER):
-        found["alertmanager"] = _alertmanager(program, config, home)
+    programs = installed()
+    return {
+        service: shlex.join([programs[service], *(f"--{name}={value}" for name, value in options.items())])
+        for service, options in _options(config, home, programs).items()
+    }
+
+
+def _options(config: Settings, home: Home, programs: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Service → its own options beside address and level of its log."""
+    found: dict[str, dict[str, str]] = {}
+    for service in programs:
+        own: dict[str, str] = {}
+        if service == "prometheus":
+            own = _prometheus(prometheus.write(config, home.run, programs), home)
+        elif service == "alertmanager":
+            own = _alertmanager(alertmanager.write(config, home.run), home)
+        port, _ = ports(config)[service]
+        found[service] = {"web.listen-address": f"{config.host}:{port}", "log.level": "warn", **own}
     return found
 
 
-def _prometheus(program: str, file: Path, config: Settings, home: Home) -> str:
+def _prometheus(file: Path, home: Home) -> dict[str, str]:
     days, size = RETENTION
-    options = {
+    return {
         "config.file": str(file),
         "storage.tsdb.path": str(home.root / "prometheus"),
         "storage.tsdb.retention.time": days,
         "storage.tsdb.retention.size": size,
-        "web.listen-address": f"{config.host}:{config.prometheus_port}",
-        "log.level": "warn",
     }
-    return _command(program, options)
 
 
-def _alertmanager(program: str, config: Settings, home: Home) -> str:
-    options = {
-        "config.file": str(alertmanager.write(config, home.run)),
+def _alertmanager(file: Path, home: Home) -> dict[str, str]:
+    return {
+        "config.file": str(file),
         "storage.path": str(home.root / "alertmanager"),
-        "web.listen-address": f"{config.host}:{config.alertmanager_port}",
         "cluster.listen-address": "",  # alone: no port for others of its kind
-        "log.level": "warn",
     }
-    return _command(program, options)
 
 
-def _command(program: str, options: dict[str, str]) -> str:
-    return shlex.join([program, *(f"--{name}={value}" for name, value in options.items())])
+def _field(service: str) -> str:
+    """The service as settings call it."""
+    return service.replace("-", "_")

@@ -1,4 +1,4 @@
-"""Prometheus, its node exporter and Alertmanager: in the stack where they are installed, and not elsewhere."""
+"""Prometheus and what belongs to it: in the stack where they are installed, and not elsewhere."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ def test_without_the_programs_nothing_is_started_no_port_is_asked_for_and_the_do
     monkeypatch.setenv("PATH", installed(tmp_path))
     config = Settings(home=home.root)
     assert optional.commands(config, home) == {}
-    assert not {"prometheus", "node exporter", "alertmanager"} & ports.wanted(config).keys()
+    assert not optional.PROGRAMS.keys() & ports.wanted(config).keys()
+    assert optional.variables(config) == {}
     found = {check.name: check for check in doctor.examine(config).checks}
-    for program in optional.PROGRAMS:
+    for program in optional.PROGRAMS.values():
         assert found[f"program {program}"].state == "off"
         assert f"apt install {program}" in found[f"program {program}"].fix
 
@@ -48,20 +49,24 @@ def test_with_them_all_are_started_on_the_ports_of_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = home_of(tmp_path)
-    monkeypatch.setenv("PATH", installed(tmp_path, *optional.PROGRAMS))
+    monkeypatch.setenv("PATH", installed(tmp_path, *optional.PROGRAMS.values()))
     config = Settings(
         home=home.root,
         prometheus_port=19_095,
         node_exporter_port=19_105,
         alertmanager_port=19_096,
+        pushgateway_port=19_097,
         token=SecretStr("a.b.c"),
     )
     commands = optional.commands(config, home)
-    assert commands.keys() == optional.SERVICES
+    assert commands.keys() == optional.PROGRAMS.keys()
     assert "--web.listen-address=127.0.0.1:19095" in commands["prometheus"]
     assert "--storage.tsdb.retention.size=512MB" in commands["prometheus"]
     assert "--web.listen-address=127.0.0.1:19105" in commands["node-exporter"]
     assert "--web.listen-address=127.0.0.1:19096" in commands["alertmanager"]
+    assert "--web.listen-address=127.0.0.1:19097" in commands["pushgateway"]
+    assert optional.variables(config) == {"MASKER_PUSHGATEWAY_URL": "http://127.0.0.1:19097"}
+    assert optional.variables(config.model_copy(update={"pushgateway_url": "http://other"})) == {}
     assert ports.wanted(config)["prometheus"] == (19_095, "MASKER_PROMETHEUS_PORT")
     written = (home.run / "prometheus.yml").read_text()
     assert "'127.0.0.1:19105'" in written
@@ -83,7 +88,7 @@ def test_prometheus_without_alertmanager_hands_its_alerts_to_nobody(
     assert optional.commands(Settings(home=home.root), home).keys() == {"prometheus"}
     written = yaml.safe_load((home.run / "prometheus.yml").read_text())
     assert "alerting" not in written
-    assert not {"node", "alertmanager"} & {job["job_name"] for job in written["scrape_configs"]}
+    assert not {"node", "alertmanager", "pushgateway"} & {job["job_name"] for job in written["scrape_configs"]}
 
 
 @pytest.mark.parametrize("token", [None, "a-token-of-this-test"])
