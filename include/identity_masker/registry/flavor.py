@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
     from identity_masker.masking.masker import Masker
 
 MASKER_FOLDER = "data/masker"
@@ -46,15 +48,20 @@ def save(masker_folder: Path, size: int, target: Path) -> None:
 
 def _save(masker_folder: Path, size: int, target: Path) -> None:
     from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-    pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))])
-    signature = ModelSignature(pictures, pictures, ParamSchema([ParamSpec("key", "string", "row")]))
     pyfunc.save_model(
         path=str(target),
         loader_module=__name__,
         data_path=str(masker_folder),
-        signature=signature,
+        signature=signature(size),
         pip_requirements=list(REQUIREMENTS),
     )
+
+
+def signature(size: int) -> ModelSignature:
+    """What a masker of `size` takes and gives: pictures (N, size, size, 3) of uint8, and a prefix of the keys."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))])
+    return ModelSignature(pictures, pictures, ParamSchema([ParamSpec("key", "string", "row")]))
