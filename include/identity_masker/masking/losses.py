@@ -24,7 +24,7 @@ def visibility(factors: Tensor) -> Tensor:
     opened = (0.5 - 0.5 * factors[:, FACTORS.index("blink")]).clamp(min=LEAST_VISIBLE)
     strong = 0.7 + 0.3 * factors[:, FACTORS.index("light_strength")]
     always = torch.ones_like(opened)
-    weights = {name: opened for name in SEEN_IN_OPEN_EYES} | {name: strong for name in SEEN_IN_STRONG_LIGHT}
+    weights = dict.fromkeys(SEEN_IN_OPEN_EYES, opened) | dict.fromkeys(SEEN_IN_STRONG_LIGHT, strong)
     return torch.stack([weights.get(name, always) for name in FACTORS], dim=1)
 
 

@@ -97,8 +97,14 @@ def landmarks_of(person: Person, factors: Tensor) -> Tensor:
     return torch.stack([torch.cat([x, y], dim=-1).squeeze(1) for x, y in projected], dim=1) * 0.5 + 0.5
 
 
-def draw_on(device: torch.device, seed: int, people_indices: NDArray[np.int64], shots: NDArray[np.int64], size: int,
-            paint: Painter | None = None) -> tuple[Tensor, Tensor]:
+def draw_on(
+    device: torch.device,
+    seed: int,
+    people_indices: NDArray[np.int64],
+    shots: NDArray[np.int64],
+    size: int,
+    paint: Painter | None = None,
+) -> tuple[Tensor, Tensor]:
     """What `draw` gives as images (N, size, size, 3) uint8 and factors (N, 16), drawn in one piece on `device`.
 
     `paint` is `paint_whole`, compiled or not. Colours may differ from `draw` by one level of 255.
