@@ -54,7 +54,8 @@ def save(masker: FactorBottleneckMasker, folder: Path) -> None:
 def load(folder: Path, secret: str | None = None, device: torch.device | None = None) -> FactorBottleneckMasker:
     """The masker in `folder`; `secret` chooses the avatars, by default MASKER_MASK_KEY.
 
-    It computes on `device`, by default the processor. Raises `NotFoundError` for a missing file and `BadInputError` for one that is not what it should be.
+    It computes on `device`, by default the processor. Raises `NotFoundError` for a missing file and `BadInputError`
+    for one that is not what it should be.
     """
     description = _description(folder)
     content = _content(folder / WEIGHTS)

@@ -15,7 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def choose(choice: Choice, local_rank: int = 0) -> torch.device:
-    """The device of a process; `auto` is a GPU where there is one. Raises `BadInputError` for a GPU that is not there."""
+    """The device of a process; `auto` is a GPU where there is one.
+
+    Raises `BadInputError` for a GPU that is not there.
+    """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if choice == "cpu" or (choice == "auto" and not found):
         return torch.device("cpu")

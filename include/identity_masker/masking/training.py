@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from identity_masker.faces import render
 from identity_masker.faces.face_set import FaceSet
@@ -35,20 +36,27 @@ GPU_REPORT_STEPS = 10
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One finished step; `losses` are means over its batch.
+class Judged:
+    """What faces say that are not trained on, in the steps that validate.
 
-    validation  mean R² of the 16 factors on faces that are not trained on, in the steps that validate
-    samples     (2, N, S, S, 3) uint8 in the same steps: such faces, and what the masker makes of them now
+    r_squared  mean over the 16 factors
+    samples    (2, N, S, S, 3) uint8: some of the faces, and what the masker makes of them now
     """
+
+    r_squared: float | None = None
+    samples: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One finished step; `losses` are means over its batch."""
 
     step: int
     total: int
     losses: dict[str, float]
     learning_rate: float
     images_per_second: float
-    validation: float | None = None
-    samples: np.ndarray | None = None
+    judged: Judged
 
 
 @dataclass(frozen=True)
@@ -90,13 +98,13 @@ def train(
     for batch in prefetch(supervision, first, 0 if state.exhausted else plan.steps):
         values = step(state, batch)
         last = state.step == plan.steps
-        judged = _validated(state, config, validation) if last or state.step % plan.validate_steps == 0 else {}
-        if group.device.type == "cpu" or judged or last or state.step % GPU_REPORT_STEPS == 0:
+        validates = last or state.step % plan.validate_steps == 0
+        judged = _validated(state, config, validation) if validates else Judged()
+        if group.device.type == "cpu" or validates or state.step % GPU_REPORT_STEPS == 0:
             numbers = finite(values, state.step)
             if group.leads:
-                report(
-                    Progress(state.step, plan.steps, numbers, state.learning_rate, watch.speed(state.step), **judged)
-                )
+                speed = watch.speed(state.step)
+                report(Progress(state.step, plan.steps, numbers, state.learning_rate, speed, judged))
         if group.leads and (last or state.exhausted or state.step % plan.checkpoint_steps == 0):
             checkpoints.write(checkpoint, mark, state.dump())
         if state.exhausted:
@@ -142,14 +150,14 @@ def _masker(state: TrainingState, config: MaskerConfig) -> FactorBottleneckMaske
     return FactorBottleneckMasker(config.architecture, network, settings().mask_key.get_secret_value())
 
 
-def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> dict[str, float | np.ndarray]:
-    """The fields `validation` and `samples` of `Progress`; noted for the early end of the training."""
+def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> Judged:
+    """A look at `faces`, noted for the early end of the training."""
     masker = _masker(state, config)
     mean = float(np.mean(list(validate(masker, faces, config.training.seed).values())))
     state.improved(mean)
     clear = faces.images[:SAMPLES]
     masked = masker.mask(clear, [f"sample/{row}" for row in range(len(clear))])
-    return {"validation": mean, "samples": np.stack([clear, masked])}
+    return Judged(mean, np.stack([clear, masked]))
 
 
 def validate(masker: FactorBottleneckMasker, faces: FaceSet, seed: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ def columns(*names: str) -> list[int]:
 
 
 def pick(factors: Tensor, chosen: list[int]) -> Tensor:
-    """(N, len(chosen)): these columns of factors (N, 16); slices, as a list of indices would have to travel to a GPU."""
+    """(N, len(chosen)): these columns of factors (N, 16). A list as the index would have to travel to a GPU."""
     return torch.stack([factors[:, column] for column in chosen], dim=1)
 
 
