@@ -77,15 +77,15 @@ def _command(folder: Path, model: str, name: str, device: str, *, quick: bool) -
 
 def _attack(folder: Path, model: str, name: str, device: str, *, quick: bool) -> None:
     started = time.perf_counter()
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     config: ModelConfig = load_config("masker-tiny" if quick else model)
     split, workers = (people.QUICK if quick else people.FULL), max(1, len(os.sched_getaffinity(0)) // 4)
     size = config.evaluation.size
     attacker, test = split.attacker.draw(size, workers), split.test.draw(size, workers)
     masker = MAKERS[name](folder, split.train.draw(size, workers), choose(device))
     settings = config.evaluation.model_copy(update={"device": device})
-    if name != "ours":
-        settings = settings.model_copy(update={"motion": None})
+    if not name.startswith("ours"):
+        settings = settings.model_copy(update={"motion": None, "parrot": None, "inversion": None})
     drawn = time.perf_counter() - started
     evidence = evaluate(
         masker, attacker, test, settings, lambda stage: print(f"{name}: {stage}", flush=True), workers=2,
