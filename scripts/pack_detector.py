@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from identity_masker.artifacts import sha256
 from onnx import helper, numpy_helper
 from onnx.tools.update_model_dims import update_inputs_outputs_dims
+
+from identity_masker.artifacts import sha256
 
 SOURCE_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 OUTPUTS = {"537": 1, "538": 2, "539": 2, "540": 10}

@@ -7,9 +7,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
+
 from identity_masker.faces import render
 from identity_masker.faces.detect import Face, FaceDetector
-from PIL import Image
 
 PEOPLE = np.arange(16)
 DRAWN = render.draw(123, PEOPLE, np.zeros_like(PEOPLE), 128)
@@ -29,7 +30,7 @@ def covers(face: Face, landmarks: np.ndarray) -> bool:
     return face.left < x < face.right and face.top < y < face.bottom
 
 
-@pytest.mark.parametrize("side", [72, 200])
+@pytest.mark.parametrize("side", [72, 140, 200])
 def test_every_drawn_face_is_found_once_and_nothing_else(side: int) -> None:
     for row in PEOPLE:
         picture, landmarks = scene(row, side, 100, 30)
