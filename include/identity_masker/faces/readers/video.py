@@ -42,7 +42,7 @@ class VideoReader(BaseModel):
     faces: Literal["single", "largest"] = Field(
         default="single", description="Refuse a frame with several faces, or take the largest of them."
     )
-    threshold: float = Field(default=0.5, gt=0, lt=1, description="How sure a finding must be to count as a face.")
+    threshold: float = Field(default=0.4, gt=0, lt=1, description="How sure a finding must be to count as a face.")
     margin: float = Field(default=0.5, ge=0, le=2, description="Room around a face, in heights of it on each side.")
     max_pixels: int = Field(default=25_000_000, ge=1, description="Width times height of a frame.")
     images: int | None = Field(default=None, ge=1, description="Read so many frames, chosen by a hash of their names.")
