@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -70,18 +70,17 @@ async def unless_gone(request: Request, work: asyncio.Future[T], *, seconds: flo
     Raises `ClientGoneError`, and TimeoutError after `seconds`.
     """
     gone = asyncio.create_task(_disconnected(request))
-    either: set[asyncio.Future[Any]] = {work, gone}
+    gone.add_done_callback(lambda _gone: work.cancel())
     try:
-        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(seconds):
+            return await work
+    except asyncio.CancelledError:
+        if gone.done() and not gone.cancelled():
+            raise ClientGoneError from None
+        raise
     finally:
         gone.cancel()
-        if not work.done():
-            work.cancel()
-    if work.done() and not work.cancelled():
-        return work.result()
-    if gone.done():
-        raise ClientGoneError
-    raise TimeoutError
+        work.cancel()
 
 
 async def _disconnected(request: Request) -> None:
