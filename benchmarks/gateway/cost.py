@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from benchmarks.events.quiet import quiet
 from benchmarks.experiments.tables import show
-from benchmarks.gateway import processes
 from benchmarks.gateway.load import Load, Request, wrk
-from benchmarks.gateway.processes import Home, Process
+from tests.integration import service_processes as processes
+from tests.integration.service_processes import Home, Process
 from tests.integration.test_serving import untrained
 from tests.unit.serving.support import noise
 
 from identity_masker.serving.pictures import encode
+from identity_masker.serving.routing import only
 
 HEADER = ("model", "asked", "at a time", "requests/s", "p50 ms", "p99 ms", "failed", "CPU ms of it a request")
 
@@ -46,7 +47,8 @@ def pair(made: Home, model: str) -> Iterator[tuple[Process, Process]]:
             folder = untrained(made.folder / "model", seed=0)
             server = stack.enter_context(processes.command(made, "serve", "--model-dir", str(folder), "--port", "0"))
         processes.ready(server)
-        stack.enter_context(processes.served(made, {"0": server}))
+        stack.enter_context(processes.alive(made, {"0": server}))
+        processes.route(made, only("1", "1.0.1"))
         gateway = stack.enter_context(processes.command(made, "gateway", "--port", "0"))
         processes.ready(gateway)
         yield server, gateway
@@ -80,7 +82,9 @@ def run(seconds: float, rounds: int, models: Sequence[str]) -> None:
             request = Request(encode(noise(64), "JPEG"), "image/jpeg", made.token)
             for connections in (1, 32):
                 runs = measured(services, request, connections=connections, seconds=seconds, rounds=rounds)
-                lines += [_line(model, name, connections, run) for name, run in zip(("server", "gateway"), runs)]
+                lines += [
+                    _line(model, name, connections, run) for name, run in zip(("server", "gateway"), runs, strict=True)
+                ]
                 added.append(_added(model, connections, *runs))
     show(HEADER, lines)
     print()

@@ -46,9 +46,11 @@ def command(
     It says "not ready" first, goes on answering for --drain-seconds, and finishes what is in flight within
     --grace-seconds.
     """
+    from identity_masker.cli.authority import server_guard
     from identity_masker.serving import model
     from identity_masker.serving.serve import Listening, ServeOptions, serve
     from identity_masker.serving.server import ServerConfig
+    from identity_masker.telemetry.tracing import exported
 
     config = settings()
     options = ServeOptions(
@@ -69,4 +71,5 @@ def command(
         if as_json:
             step.finish(listening, as_json=True)
 
-    serve(options, load, announce)
+    with exported("masker-server", config.otlp_url, config.trace_share):
+        serve(options, load, announce, server_guard())

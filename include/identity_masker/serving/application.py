@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib import resources
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -48,8 +50,8 @@ _DOCS_START = """SwaggerUIBundle({
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
-def application(title: str, description: str, metrics: HttpMetrics, guard: Guard | None = None) -> FastAPI:
-    """An application with `/docs`, `/openapi.json`, `/metrics` and an answer in words to every error.
+def application(title: str, description: str, metrics: HttpMetrics | None, guard: Guard | None = None) -> FastAPI:
+    """An application with `/docs`, `/openapi.json` and an answer in words to every error, and `/metrics` of `metrics`.
 
     With a `guard` every route needs what it says, before anything of the request is read.
     """
@@ -65,12 +67,16 @@ def application(title: str, description: str, metrics: HttpMetrics, guard: Guard
     _handle_errors(app)
     _add_docs(app)
 
+    if metrics is not None:
+        _add_metrics(app, metrics)
+    return app
+
+
+def _add_metrics(app: FastAPI, metrics: HttpMetrics) -> None:
     @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus", response_class=Response)
     def exposition() -> Response:
         # Not a coroutine: rendering takes milliseconds, so it runs in a thread.
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
-
-    return app
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -133,10 +139,16 @@ def _from_bad_input(error: Exception) -> HttpError:
 def _from_masking(error: Exception) -> HttpError:
     # No more than its type: the message of a model's error may quote what it worked on.
     cause = error.__cause__ or error
-    log.error("masking_failed", cause=type(cause).__name__, exc_info=error)
+    log.error("masking_failed", cause=type(cause).__name__, at=_place(cause))
     return HttpError(
         500, "masking_failed", "the model could not mask this picture", fix="report the request id to the operator"
     )
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else ""
 
 
 def _add_docs(app: FastAPI) -> None:

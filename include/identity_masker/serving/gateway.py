@@ -18,7 +18,7 @@ from identity_masker.serving import gateway_routes, outcomes, pictures, units
 from identity_masker.serving.answers import SHADOW, SHARE, Answer
 from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Watcher
-from identity_masker.serving.body import read_body, unless_gone
+from identity_masker.serving.body import Room, read_body, unless_gone
 from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
 from identity_masker.serving.forwarding import NEVER_REACHED, Forwarder, Outgoing, no_server
@@ -55,6 +55,7 @@ class GatewayConfig(BaseModel):
 
     capacity: int = Field(default=512, ge=1, description="Requests taken on at a time; more get 503.")
     max_bytes: int = Field(default=20 * 2**20, ge=1, description="Size of a body.")
+    body_bytes: int = Field(default=256 * 2**20, ge=1, description="Of all bodies at a time; more get 503.")
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=35.0, gt=0, description="Time for a model server to answer.")
     hedge_seconds: float = Field(
@@ -101,11 +102,12 @@ class Gateway:
         limiter: Limiter | None = None,
         release: Callable[[], BaseModel] | None = None,
         credentials: Callable[[], str | None] = lambda: None,
+        operations_apart: bool = False,
     ) -> None:
         """`assign` says which experiments a user is in; without it there are none. `release` tells of the newest one.
 
         Without `guard` all may ask, and without `limiter` as often as they like. `credentials()` is the token that
-        model servers get.
+        model servers get. With `operations_apart`, `app` has no metrics and no operations: `operations` has them.
         """
         self.config = config
         self.guard = guard
@@ -116,6 +118,7 @@ class Gateway:
         self._control_url = control_url
         self._assign = assign
         self._taken = 0
+        self._room = Room(config.body_bytes)
         self._draining = False
         self._watcher: Watcher | None = None
         self._events: EventLog | None = None
@@ -127,9 +130,9 @@ class Gateway:
         self._scorer: Scorer | None = None
         self._quality = QualityMeasures(self.metrics.registry, lambda: self._scorer.examiner if self._scorer else "")
         self._mirror = Mirror(self._measures.answers, config.mirrored)
-        self.app: ASGIApp = Edge(
-            gateway_routes.routes(self), metrics=self.metrics, closing=lambda: self._draining, done=self._answered
-        )
+        public = gateway_routes.routes(self, operations=not operations_apart)
+        self.app: ASGIApp = Edge(public, metrics=self.metrics, closing=lambda: self._draining, done=self._answered)
+        self.operations: ASGIApp = Edge(gateway_routes.operations(self), metrics=self.metrics)
 
     def drain(self) -> None:
         """Say "not ready" from now on, and go on answering."""
@@ -207,9 +210,12 @@ class Gateway:
         self._taken += 1
         self._measures.taken.inc()
         try:
-            body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
-            target = self._target(revision, user or exchange.request_id, served, request.headers)
-            answer = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
+            with self._room.held() as take:
+                body = await read_body(
+                    request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds, take=take
+                )
+                target = self._target(revision, user or exchange.request_id, served, request.headers)
+                answer = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
         finally:
             self._taken -= 1
             self._measures.taken.dec()
@@ -266,7 +272,10 @@ class Gateway:
             self._measures.unmirrored.inc()
             return
         variant = table.variants[name]
-        target, quiet = _Target(name, variant.version, variant.semver, SHADOW), Exchange(exchange.request_id, span=exchange.span)
+        target, quiet = (
+            _Target(name, variant.version, variant.semver, SHADOW),
+            Exchange(exchange.request_id, span=exchange.span),
+        )
 
         def send() -> Awaitable[Reply]:
             return self._from(target, request, body, quiet)

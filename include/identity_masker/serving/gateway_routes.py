@@ -58,10 +58,13 @@ UserAttributes = Annotated[
 ]
 
 
-def routes(gateway: Gateway) -> FastAPI:
-    """The application of `gateway`."""
-    app = application("Identity masker", DESCRIPTION, gateway.metrics, gateway.guard)
+def routes(gateway: Gateway, *, operations: bool) -> FastAPI:
+    """The public application of `gateway`; with the routes of operations, where they have no port of their own."""
+    app = application("Identity masker", DESCRIPTION, gateway.metrics if operations else None, gateway.guard)
     app.router.lifespan_context = gateway.running
+    _add_health(app, gateway)
+    if operations:
+        _add_operations(app, gateway)
     limited = [Depends(gateway.limiter)] if gateway.limiter else []
     app.include_router(_masking(gateway))
 
@@ -76,6 +79,18 @@ def routes(gateway: Gateway) -> FastAPI:
     async def events(request: Request, user: RequiredUserId) -> Accepted:
         return await gateway.accept(request, user)
 
+    return app
+
+
+def operations(gateway: Gateway) -> FastAPI:
+    """What is not for the public: metrics, routing, the release."""
+    app = application("Identity masker: operations", "Metrics and state of a gateway.", gateway.metrics, gateway.guard)
+    _add_health(app, gateway)
+    _add_operations(app, gateway)
+    return app
+
+
+def _add_health(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
     async def live() -> Health:
         return gateway.live()
@@ -84,6 +99,8 @@ def routes(gateway: Gateway) -> FastAPI:
     async def ready() -> Health:
         return gateway.ready()
 
+
+def _add_operations(app: FastAPI, gateway: Gateway) -> None:
     @app.get(
         "/v1/release",
         tags=["operations"],
@@ -99,8 +116,6 @@ def routes(gateway: Gateway) -> FastAPI:
     async def routing() -> dict[str, Any]:
         revision = gateway.deployed()
         return {"revision": revision.number, **revision.table.model_dump(mode="json")}
-
-    return app
 
 
 def _masking(gateway: Gateway) -> APIRouter:

@@ -29,6 +29,21 @@ OPEN_ROUTES = {
     "/docs/swagger-ui-bundle.js": EVERYBODY,
     "/docs/swagger-ui.css": EVERYBODY,
 }
+SERVER_PERMISSIONS = {
+    "/v1/mask": "infer",
+    "/v2": "infer",
+    "/v2/models/{model}": "infer",
+    "/v2/models/{model}/ready": "infer",
+    "/v2/models/{model}/infer": "infer",
+    "/v2/models/{model}/versions/{number}": "infer",
+    "/v2/models/{model}/versions/{number}/ready": "infer",
+    "/v2/models/{model}/versions/{number}/infer": "infer",
+    "/v2/health/live": EVERYBODY,
+    "/v2/health/ready": EVERYBODY,
+    "/metrics": "metrics:read",
+}
+"""What a token has to give for each route of a model server: only programs of this project ask it."""
+
 LONGEST_TOKEN = 4096
 BELIEVED_SECONDS = 0.5
 """How long a token that was verified is not verified again: a revocation holds after this and its own reading."""

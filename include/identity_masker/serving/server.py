@@ -22,6 +22,7 @@ from identity_masker.serving import pictures
 from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
 from identity_masker.serving.application import application
 from identity_masker.serving.body import read_body, unless_gone
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.inference import routes, wire
 from identity_masker.serving.model import ServedModel, warm_up
 from identity_masker.serving.problem import HttpError, documented, overloaded
@@ -52,7 +53,9 @@ class ServerConfig(BaseModel):
 class ModelServer:
     """The state of the server and its application. `app` is to be served by one event loop."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, guard: Guard | None = None) -> None:
+        """Without `guard` all may ask."""
+        self.guard = guard
         self.config = config
         self.metrics = HttpMetrics("server")
         self.failure: Exception | None = None
@@ -199,7 +202,7 @@ class ModelServer:
 
 
 def _routes(server: ModelServer) -> FastAPI:
-    app = application("Identity masker: model server", DESCRIPTION, server.metrics)
+    app = application("Identity masker: model server", DESCRIPTION, server.metrics, server.guard)
 
     @app.post(
         "/v1/mask",

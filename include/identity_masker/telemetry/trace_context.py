@@ -54,4 +54,4 @@ def received(headers: list[tuple[bytes, bytes]]) -> TraceContext | None:
 
 def _digits(count: int) -> str:
     # Ids need to be unlike each other, not hard to guess. All zero is not an id.
-    return f"{random.getrandbits(4 * count) or 1:0{count}x}"  # noqa: S311
+    return f"{random.getrandbits(4 * count) or 1:0{count}x}"
