@@ -1,4 +1,4 @@
-"""A hundred thousand requests while a version is swapped, a model server is killed and the routing changes five times."""
+"""A hundred thousand requests while a version is swapped, a server is killed and the routing changes five times."""
 
 from __future__ import annotations
 
@@ -114,7 +114,11 @@ class Drill:
     def retried(self) -> int:
         bearer = {"authorization": f"Bearer {self.made.token}"}
         text = httpx.get(f"{self.gateway.operations}/metrics", headers=bearer, timeout=30).text
-        return int(float(next(line.split()[-1] for line in text.splitlines() if "gateway_retries_total " in line)))
+        return int(
+            float(
+                next(line.split()[-1] for line in text.splitlines() if line.startswith("masker_gateway_retries_total "))
+            )
+        )
 
 
 def run(requests: int, at_a_time: int) -> None:
