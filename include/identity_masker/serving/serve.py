@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,23 +38,25 @@ class Listening(BaseModel):
 
 
 def serve(
-    options: ServeOptions, loader: Callable[[], ServedModel], announce: Callable[[Listening], None] = lambda _: None
+    options: ServeOptions, *loaders: Callable[[], ServedModel], announce: Callable[[Listening], None] = lambda _: None
 ) -> None:
-    """Serve the model that `loader` gives until SIGTERM or SIGINT. `announce` is told once the port is open.
+    """Serve what `loaders` give, the first by default, until SIGTERM or SIGINT; SIGHUP loads again what has changed.
 
-    Raises `ConflictError` when the port is taken, and whatever `loader` raises.
+    `announce` is told once the port is open. Raises `ConflictError` when the port is taken, and what loading raises.
     """
     try:
         if options.parent is not None:
             die_with_parent(options.parent)
-        _serve(options, loader, announce)
+        _serve(options, loaders, announce)
     except MaskerError as error:
         if options.report is not None:
             last_words.write(options.report, error)
         raise
 
 
-def _serve(options: ServeOptions, loader: Callable[[], ServedModel], announce: Callable[[Listening], None]) -> None:
+def _serve(
+    options: ServeOptions, loaders: Sequence[Callable[[], ServedModel]], announce: Callable[[Listening], None]
+) -> None:
     listener = listen(options.host, options.port, variable="MASKER_SERVER_PORT")
     announce(Listening(url=f"http://{options.host}:{listener.getsockname()[1]}"))
     server = ModelServer(options.server)
@@ -63,7 +66,8 @@ def _serve(options: ServeOptions, loader: Callable[[], ServedModel], announce: C
         grace_seconds=options.grace_seconds,
         on_drain=server.drain,
     )
-    server.load(loader, failed=runner.stop)
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: server.reload())
+    server.load(*loaders, failed=runner.stop)
     try:
         runner.serve_on(listener)
     finally:

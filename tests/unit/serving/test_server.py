@@ -18,6 +18,7 @@ from tests.unit.serving.support import NegativeMasker, eventually, noise, poison
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits, decode
+from identity_masker.serving import bundle
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.pictures import encode
 from identity_masker.serving.problem import Problem
@@ -290,10 +291,11 @@ def test_metrics_count_requests_by_route_template_and_status(http: httpx.Client)
 def test_the_description_of_the_api_is_whole_and_the_docs_need_no_other_site(http: httpx.Client) -> None:
     document = http.get("/openapi.json").json()
     mask = document["paths"]["/v1/mask"]["post"]
-    assert set(mask["requestBody"]["content"]) == {"image/png", "image/jpeg", "image/webp"}
-    assert set(mask["responses"]) == {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
+    pictures, bundles = {"image/png", "image/jpeg", "image/webp"}, {*bundle.KINDS}
+    assert set(mask["requestBody"]["content"]) == pictures | bundles
+    assert set(mask["responses"]) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
     assert set(mask["responses"]["422"]["content"]) == {"application/problem+json"}
-    assert {p["name"] for p in mask["parameters"]} == {"key", "x-consistency-key"}
+    assert {p["name"] for p in mask["parameters"]} == {"key", "x-consistency-key", "version", "x-request-timeout"}
     for status in ("400", "408", "413", "415", "422", "500", "503", "504"):
         example = Problem.model_validate(mask["responses"][status]["content"]["application/problem+json"]["example"])
         assert example.status == int(status)
