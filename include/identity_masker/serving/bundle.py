@@ -22,6 +22,9 @@ from identity_masker.serving.problem import HttpError
 ZIP, TAR, GZIP, FORM = "application/zip", "application/x-tar", "application/gzip", "multipart/form-data"
 KINDS = (ZIP, TAR, GZIP, FORM)
 ALIASES = {"application/x-zip-compressed": ZIP, "application/tar": TAR, "application/x-gzip": GZIP}
+TAR_BYTES = 1 << 20
+"""Of the headers and the padding of a tar."""
+
 _HIDDEN = ("__MACOSX/", ".")
 
 
@@ -60,8 +63,11 @@ async def unpack_form(content_type: str, body: bytes, limits: BundleLimits) -> l
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise _unreadable(FORM, str(getattr(error, "message", error))) from error
-    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    return _found([Entry(file.filename or f"{row}", await file.read()) for row, file in enumerate(files)])
+    try:
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        return _found([Entry(file.filename or f"{row}", await file.read()) for row, file in enumerate(files)])
+    finally:
+        await form.close()
 
 
 def unpack(kind: str, body: bytes, limits: BundleLimits) -> list[Entry]:
@@ -72,7 +78,7 @@ def unpack(kind: str, body: bytes, limits: BundleLimits) -> list[Entry]:
     try:
         if kind == GZIP:
             with gzip.GzipFile(fileobj=io.BytesIO(body)) as inner:
-                body = _bounded(inner, limits.bytes)
+                body = _bounded(inner, limits.bytes + TAR_BYTES)
         files = _zipped(body, limits) if kind == ZIP else _tarred(body, limits)
         return _found(list(_within(files, limits)))
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError) as error:

@@ -33,6 +33,9 @@ TICK_SECONDS = 0.5
 DEATHS = 3
 """Children in a row that do not survive noise, after which the model is given up."""
 
+REVIVED = "revived"
+"""Key of the noise that a new child has to mask."""
+
 Pixels = NDArray[np.uint8]
 log = logs.logger(__name__)
 
@@ -94,7 +97,7 @@ class IsolatedMasker:
 
     def mask(self, images: Pixels, keys: Sequence[str]) -> Pixels:
         """As `masking.masker.Masker` says. Raises `ModelDiedError` when the process did not survive the call."""
-        if self._calls is None:
+        if self._calls is None or not self.alive:
             raise MaskerError("the process of the model has ended", fix="restart this server")
         self._arena.pixels(images.shape)[...] = images
         try:
@@ -145,7 +148,7 @@ class IsolatedMasker:
             try:
                 self._meet()
                 self._arena.pixels(noise.shape)[...] = noise
-                self._call(noise.shape, self._arena.write_keys(["revived"]))
+                self._call(noise.shape, self._arena.write_keys([REVIVED]))
                 return
             except (EOFError, OSError, MaskerError):
                 continue
