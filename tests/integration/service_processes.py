@@ -144,7 +144,12 @@ def main() -> None:
     def announce(listening: Listening) -> None:
         print(listening.model_dump_json(), flush=True)
 
-    serve(ServeOptions(port=0, drain_seconds=0), lambda: served_model(version=version), announce, server_guard())
+    serve(
+        ServeOptions(port=0, drain_seconds=0),
+        lambda: served_model(version=version),
+        announce=announce,
+        guard=server_guard(),
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch.nn import functional
 from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.faces.render.drawing import to_bytes
 from identity_masker.masking.avatars import AvatarBook
-from identity_masker.masking.bottleneck import quantise
+from identity_masker.masking.bottleneck import near_edge, quantise
 from identity_masker.masking.config import ArchitectureConfig
 from identity_masker.masking.networks import FactorReader
 from identity_masker.masking.redrawing import mask_pictures
@@ -68,6 +68,10 @@ class FactorBottleneckMasker:
         factors = self.network(pictures * 2 - 1).factors
         if not bool(torch.isfinite(factors).all()):
             raise MaskerError("the masker's network gave a factor that is not a number", fix="deploy another version")
+        if len(pictures) > 1:
+            # A factor on the edge of two levels may fall on another one alone: a batch must give the same to the bit.
+            for row in near_edge(factors, self.config.bits).nonzero().flatten().tolist():
+                factors[row] = self.network(pictures[row : row + 1] * 2 - 1).factors[0]
         return quantise(factors, self.config.bits)
 
     @torch.inference_mode()

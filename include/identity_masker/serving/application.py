@@ -19,7 +19,8 @@ from identity_masker.faces.decode import UndecodableError
 from identity_masker.serving import problem
 from identity_masker.serving.body import ClientGoneError
 from identity_masker.serving.guard import Guard
-from identity_masker.serving.problem import HttpError
+from identity_masker.serving.problem import HttpError, overloaded
+from identity_masker.serving.queueing import QueueFullError, TooLateError
 from identity_masker.serving.worker import MaskingFailedError
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.http import CLIENT_GONE
@@ -92,13 +93,15 @@ def _handle_errors(app: FastAPI) -> None:
         return Response(status_code=CLIENT_GONE)
 
     app.add_exception_handler(ClientGoneError, gone)
-    answers(HttpError, _itself)
-    answers(HTTPException, _from_router)
-    answers(RequestValidationError, _from_validation)
-    answers(UndecodableError, _from_decoding)
-    answers(BadInputError, _from_bad_input)
-    answers(MaskingFailedError, _from_masking)
+    for kind, convert in _ANSWERS.items():
+        answers(kind, convert)
     answers(Exception, lambda _error: problem.internal())
+
+
+def answer_to(error: Exception) -> HttpError:
+    """What a client is told of `error`."""
+    convert = next((_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS), None)
+    return convert(error) if convert else problem.internal()
 
 
 def _itself(error: Exception) -> HttpError:
@@ -149,6 +152,31 @@ def _place(error: BaseException) -> str:
     """Where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else ""
+
+
+def _from_lateness(error: Exception) -> HttpError:
+    assert isinstance(error, TooLateError)  # noqa: S101
+    if error.reason == "deadline_unreachable":
+        return overloaded(error.what, error.reason, seconds=error.seconds)
+    fix = "ask for more time in x-request-timeout" if error.reason == "deadline_too_short" else "try again later"
+    return HttpError(504, error.reason, error.what, allowed=error.allowed, fix=fix)
+
+
+def _from_full_queue(error: Exception) -> HttpError:
+    assert isinstance(error, QueueFullError)  # noqa: S101
+    return overloaded(error.what, "queue_full", seconds=error.seconds)
+
+
+_ANSWERS: dict[type[Exception], Callable[[Exception], HttpError]] = {
+    HttpError: _itself,
+    HTTPException: _from_router,
+    RequestValidationError: _from_validation,
+    UndecodableError: _from_decoding,
+    BadInputError: _from_bad_input,
+    MaskingFailedError: _from_masking,
+    TooLateError: _from_lateness,
+    QueueFullError: _from_full_queue,
+}
 
 
 def _add_docs(app: FastAPI) -> None:

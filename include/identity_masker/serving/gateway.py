@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
 from identity_masker.errors import NotFoundError, TemporaryError
-from identity_masker.serving import gateway_routes, outcomes, pictures, units
+from identity_masker.serving import bundle, gateway_routes, outcomes, pictures, units
 from identity_masker.serving.answers import SHADOW, SHARE, Answer
 from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Watcher
@@ -44,7 +44,7 @@ MASK_TARGET = gateway_routes.MASK.encode()
 FORWARDED = frozenset(
     {b"content-type", b"accept", b"x-consistency-key", b"x-request-timeout", b"x-correlation-id", b"tracestate"}
 )
-RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"accept")
+RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"accept", b"x-masked", b"x-failed")
 log = logs.logger(__name__)
 
 
@@ -202,7 +202,9 @@ class Gateway:
         """
         exchange: Exchange = request.state.exchange
         exchange.evidence = served = Served()
-        pictures.check_content_type(request.headers.get("content-type"))
+        content_type = request.headers.get("content-type")
+        if bundle.kind_of(content_type) is None:
+            pictures.check_content_type(content_type)
         revision = self.deployed()
         if self._taken >= self.config.capacity:
             raise overloaded("the gateway is full", "overloaded", seconds=1)

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.routing import APIRoute
 
 from identity_masker.serving import outcomes
-from identity_masker.serving.api import BODY, DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
+from identity_masker.serving.api import DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
 from identity_masker.serving.application import application
+from identity_masker.serving.bundle_masking import BODY
+from identity_masker.serving.mask_options import HeaderTimeout, QueryVersion
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, documented
 
@@ -141,8 +143,10 @@ def _masking(gateway: Gateway) -> APIRouter:
         header_key: HeaderKey = None,
         user: UserId = None,
         given: UserAttributes = None,
+        version: QueryVersion = None,
+        timeout: HeaderTimeout = None,
     ) -> Response:
-        # The key goes on with the request.
+        # Key, version and timeout go on with the request; the last two are checked by the model server.
         for name, value in (("query.key", key), ("header.x-consistency-key", header_key), ("header.x-user-id", user)):
             _check_length(name, value, least=name != "header.x-user-id")
         return await gateway.mask(request, user, given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,20 +40,19 @@ class Listening(BaseModel):
 
 def serve(
     options: ServeOptions,
-    loader: Callable[[], ServedModel],
+    *loaders: Callable[[], ServedModel],
     announce: Callable[[Listening], None] = lambda _: None,
     guard: Guard | None = None,
 ) -> None:
-    """Serve the model that `loader` gives until SIGTERM or SIGINT. `announce` is told once the port is open.
+    """Serve what `loaders` give, the first by default, until SIGTERM or SIGINT; SIGHUP loads again what has changed.
 
-    Without `guard` all may ask.
-
-    Raises `ConflictError` when the port is taken, and whatever `loader` raises.
+    `announce` is told once the port is open. Without `guard` all may ask. Raises `ConflictError` when the port is
+    taken, and what loading raises.
     """
     try:
         if options.parent is not None:
             die_with_parent(options.parent)
-        _serve(options, loader, announce, guard)
+        _serve(options, loaders, announce, guard)
     except MaskerError as error:
         if options.report is not None:
             last_words.write(options.report, error)
@@ -61,7 +61,7 @@ def serve(
 
 def _serve(
     options: ServeOptions,
-    loader: Callable[[], ServedModel],
+    loaders: Sequence[Callable[[], ServedModel]],
     announce: Callable[[Listening], None],
     guard: Guard | None,
 ) -> None:
@@ -74,7 +74,8 @@ def _serve(
         grace_seconds=options.grace_seconds,
         on_drain=server.drain,
     )
-    server.load(loader, failed=runner.stop)
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: server.reload())
+    server.load(*loaders, failed=runner.stop)
     try:
         runner.serve_on(listener)
     finally:

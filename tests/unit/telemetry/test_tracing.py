@@ -1,16 +1,16 @@
-"""Contexts of traces, and spans through a gateway, a model server and a batch, with a real exporter."""
+"""Contexts of traces, and spans with real exporters."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
+import gzip
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from identity_masker.telemetry import trace_context, tracing
@@ -65,27 +65,60 @@ def test_without_a_collector_spans_have_ids_of_their_own_and_their_parents_trace
     second.end(failed=True)
 
 
-@pytest.fixture
-def exporter() -> Iterator[InMemorySpanExporter]:
+def test_a_batch_is_a_part_of_its_first_request_and_links_to_all() -> None:
     exporter = InMemorySpanExporter()
     with tracing.exporting("test", exporter, share=1.0):
-        yield exporter
-
-
-def test_a_batch_is_a_part_of_its_first_request_and_links_to_all(exporter: InMemorySpanExporter) -> None:
-    one, two = (tracing.begin("request", None, "server") for _ in range(2))
-    with tracing.batch([one.context, two.context, None]):
-        pass
-    with contextlib.suppress(ValueError), tracing.batch([]):
-        raise ValueError
-    one.end()
-    two.end(failed=True)
-    tracing_flush(exporter)
-    spans = {span.name: span for span in exporter.get_finished_spans() if span.attributes.get("masker.batch_size") != 0}  # type: ignore[union-attr]
-    batch = spans["batch"]
+        one, two = (tracing.begin("request", None, "server") for _ in range(2))
+        with tracing.batch([one.context, two.context, None]):
+            pass
+        with contextlib.suppress(ValueError), tracing.batch([]):
+            raise ValueError
+        one.end(name="POST /v1/mask")
+        two.end(failed=True)
+    batch, failed, first, second = exporter.get_finished_spans()
     assert batch.parent is not None
     assert f"{batch.parent.span_id:016x}" == one.context.span_id
     assert [f"{link.context.trace_id:032x}" for link in batch.links] == [one.context.trace_id, two.context.trace_id]
-    assert batch.attributes == {"masker.batch_size": 3}
-    failed = [span for span in exporter.get_finished_spans() if span.name == "batch" and not span.status.is_unset]
-    assert len(failed) == 1
+    assert dict(batch.attributes or {}) == {"masker.batch_size": 3}
+    assert [span.status.is_ok or span.status.is_unset for span in (batch, failed, first, second)] == [1, 0, 1, 0]
+    assert first.name == "POST /v1/mask"
+
+
+@pytest.mark.parametrize(("flags", "sent"), [("01", True), ("00", False)])
+def test_the_caller_decides_whether_a_trace_is_recorded(flags: str, sent: bool) -> None:
+    exporter = InMemorySpanExporter()
+    with tracing.exporting("test", exporter, share=0.5):
+        span = tracing.begin("request", trace_context.parse(f"00-{TRACE}-{SPAN}-{flags}"), "server")
+        span.end()
+    assert (span.context.trace_id, span.context.sampled) == (TRACE, sent)
+    assert len(exporter.get_finished_spans()) == sent
+    assert tracing.begin("after", None, "server").context.sampled is False
+
+
+def test_spans_reach_a_collector() -> None:
+    received: list[ExportTraceServiceRequest] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                content = gzip.decompress(content)
+            received.append(ExportTraceServiceRequest.FromString(content))
+            assert self.path == "/v1/traces"
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with tracing.exported("masker-test", f"http://127.0.0.1:{server.server_port}/", 1.0):
+            tracing.begin("request", None, "server").end()
+        server.shutdown()
+        thread.join()
+    (resource,) = received[0].resource_spans
+    names = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
+    assert names["service.name"] == "masker-test"
+    assert resource.scope_spans[0].spans[0].name == "request"
