@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -34,6 +35,7 @@ NOISY = (
     "matplotlib",
     "dvc",
     "opentelemetry",
+    "PIL",
 )
 
 
@@ -57,7 +59,8 @@ class _Lines:
         self.name = name
 
     def write(self, text: str) -> None:
-        with _output.lock:
+        # A full disk or a closed pipe must not fail what the line tells of; `logging` does the same.
+        with _output.lock, contextlib.suppress(OSError, ValueError):
             _output.stream.write(text + "\n")
             _output.stream.flush()
 

@@ -66,3 +66,8 @@ def test_lines_below_the_level_are_not_written_and_a_new_configuration_holds_at_
     log.error("three", shape=(1, 2))
     assert [line["event"] for line in lines(stream)] == ["one"]
     assert [(line["event"], line["level"], line["logger"]) for line in lines(second)] == [("three", "error", "a")]
+
+
+def test_a_log_that_cannot_be_written_fails_nothing(stream: io.StringIO) -> None:
+    stream.close()
+    logs.logger("a").info("nobody reads this")
