@@ -8,6 +8,7 @@ from http import HTTPStatus
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -51,12 +52,28 @@ _DOCS_START = """SwaggerUIBundle({
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The description, where wrong parameters get the problem that they really get, not FastAPI's own error."""
+        if self.openapi_schema is None:
+            described = super().openapi()
+            for operations in described["paths"].values():
+                for operation in operations.values():
+                    if "HTTPValidationError" in str(operation["responses"].get("422")):
+                        operation["responses"]["422"] = problem.documented(422)[422]
+            schemas = described.get("components", {}).get("schemas", {})
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        found: dict[str, Any] = super().openapi()
+        return found
+
+
 def application(title: str, description: str, metrics: HttpMetrics | None, guard: Guard | None = None) -> FastAPI:
     """An application with `/docs`, `/openapi.json` and an answer in words to every error, and `/metrics` of `metrics`.
 
     With a `guard` every route needs what it says, before anything of the request is read.
     """
-    app = FastAPI(
+    app = _Application(
         title=title,
         description=description,
         version=version("identity-masker"),

@@ -134,7 +134,7 @@ def _masking(gateway: Gateway) -> APIRouter:
         summary="Mask one picture",
         description=DESCRIPTION,
         response_class=Response,
-        responses=mask_responses(400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504, headers=VARIANT_HEADER),
+        responses=mask_responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504, headers=VARIANT_HEADER),
         openapi_extra=BODY,
     )
     async def mask(
