@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from identity_masker.serving.model import ServedModel
-from identity_masker.serving.worker import Worker
+from identity_masker.serving.held_models import HeldModel
+from identity_masker.telemetry import tracing
 from identity_masker.telemetry.metrics import SECONDS, HttpMetrics
 
 State = Literal["loading", "ready", "failed", "draining"]
 Stage = Literal["read", "decode", "wait_and_mask", "encode"]
+REASONS = ("overloaded", "queue_full", "not_ready", "deadline", "deadline_unreachable", "deadline_too_short")
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -33,7 +34,8 @@ class ServerMeasures:
         Gauge("masker_server_places", "Requests taken on at a time, at most.", registry=registry).set(capacity)
         self._rejected = Counter(
             "masker_server_rejected",
-            "Requests refused before the model saw them: overloaded, not_ready.",
+            "Requests refused before the model saw them: overloaded, queue_full, not_ready, or by their deadline: "
+            "deadline (passed in the queue), deadline_unreachable, deadline_too_short.",
             ["reason"],
             registry=registry,
         )
@@ -53,21 +55,40 @@ class ServerMeasures:
             buckets=SECONDS,
             registry=registry,
         )
-        for reason in ("overloaded", "not_ready"):
+        for reason in REASONS:
             self._rejected.labels(reason)
+        self._chosen = Gauge(
+            "masker_server_batch_limit", "Pictures in one call, as measured at the start.", ["version"],
+            registry=registry,
+        )  # fmt: skip
+        self._curve = Gauge(
+            "masker_server_calibration_seconds", "One call of the model at the start.", ["version", "pictures"],
+            registry=registry,
+        )  # fmt: skip
         self.state("loading")
 
     def state(self, now: State) -> None:
         for each in STATES:
             self._state.labels(each).set(each == now)
 
-    def model(self, model: ServedModel, worker: Worker, load_seconds: float) -> None:
-        self._info.labels(model.version, model.semver, model.sha256).set(1)
-        self._waiting.set_function(lambda: worker.waiting)
-        self._load.set(load_seconds)
+    def models(self, held: Sequence[HeldModel]) -> None:
+        """What is held now."""
+        for gauge in (self._info, self._chosen, self._curve):
+            gauge.clear()
+        for each in held:
+            model, version = each.model, each.model.version
+            self._info.labels(version, model.semver, model.sha256).set(1)
+            self._chosen.labels(version).set(each.calibration.batch)
+            for pictures, seconds in each.calibration.curve.items():
+                self._curve.labels(version, str(pictures)).set(seconds)
+        self._waiting.set_function(lambda: sum(each.worker.waiting for each in held))
 
-    def rejected(self, reason: Literal["overloaded", "not_ready"]) -> None:
-        self._rejected.labels(reason).inc()
+    def loaded(self, seconds: float) -> None:
+        self._load.set(seconds)
+
+    def rejected(self, reason: str) -> None:
+        if reason in REASONS:
+            self._rejected.labels(reason).inc()
 
     def called(self, pictures: int, seconds: float) -> None:
         """One call of the model."""
@@ -78,5 +99,6 @@ class ServerMeasures:
     def timed(self, stage: Stage) -> Iterator[None]:
         """Time what runs inside; what fails is not counted: its time says nothing of the stage."""
         began = time.perf_counter()
-        yield
+        with tracing.within(stage):
+            yield
         self._stages.labels(stage).observe(time.perf_counter() - began)
