@@ -1,4 +1,4 @@
-"""Airflow reads its home when it is first imported: before that, point it at a folder of this test run. No deadlines."""
+"""Airflow reads its home when it is first imported: before that, point it at a folder of this test run."""
 
 from __future__ import annotations
 
