@@ -36,8 +36,10 @@ def run(repeats: int, runs: int) -> None:
 
 def _columns(shift: float, size: int, repeats: int) -> float:
     policy, rng = DriftPolicy(kept_rows=50), np.random.default_rng(size)
-    reference, found = summary(rows(rng, REFERENCE, COLUMNS, 0.0), policy, 1), 0
+    found = 0
     for _ in range(repeats):
+        # Drawn anew: what one reference has by chance would be in every night of the table.
+        reference = summary(rows(rng, REFERENCE, COLUMNS, 0.0), policy, 1)
         current = summary(rows(rng, size, COLUMNS, 0.0, shift), policy, 2)
         windows = [Window(source="", rows=side.rows) for side in (reference, current)]
         verdict = judge(collect(reference, current, policy, reference=windows[0], current=windows[1]), policy)
