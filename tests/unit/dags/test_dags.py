@@ -161,7 +161,7 @@ def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[s
 @pytest.mark.parametrize(
     ("name", "order"),
     [
-        ("ingest_faces", ["plan", "read", "ingest", "validate", "publish"]),
+        ("ingest_faces", ["plan", "parts", "read", "ingest", "validate", "publish"]),
         ("train_masker", ["plan", "train", "evaluate", "register", "reference", "publish"]),
         ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
         ("roll_back", ["rollback", "smoke", "publish"]),
