@@ -15,7 +15,7 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir --root-user-action=ignore "$(grep -m1 '^uv==' requirements.txt)" \
     && uv pip install --system --system-certs --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
        --constraint requirements.txt \
-       boto3 click fastapi fastapi-offline fsspec httptools httpx kubernetes mlflow-skinny numpy onnxruntime pillow \
+       boto3 click fastapi fastapi-offline fsspec httptools httpx kubernetes mlflow-skinny numpy onnxruntime pillow python-multipart \
        prometheus-client psycopg[binary] pyarrow pydantic pydantic-settings pyjwt[crypto] pyyaml redis rich safetensors scipy \
        sqlalchemy structlog torch uvicorn uvloop \
     && pip uninstall --yes --root-user-action=ignore uv

@@ -136,6 +136,7 @@ class ModelServer:
             observe=self._measures.called,
             latency=Latency(found.calls()),
             limits=config.queue,
+            died=self._measures.deaths.inc,
             ended=model.close,
         )
         self.models.put(HeldModel(model, worker, found), instead_of)

@@ -50,11 +50,14 @@ class Worker:
         observe: Callable[[int, float], None],
         latency: Latency | None = None,
         limits: QueueLimits | None = None,
+        died: Callable[[], None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """In the thread, `observe(pictures, seconds)` is called after each call of the model, `ended` after all."""
+        """In the thread, `observe(pictures, seconds)` is called after each call, `died` after one that the model's
+        process did not survive, `ended` after all.
+        """
         self._masker = masker
-        self._observe, self._ended = observe, ended
+        self._observe, self._died, self._ended = observe, died, ended
         self.latency = latency or Latency()
         self._queue = Queue(batch, self.latency, limits or QueueLimits())
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -108,6 +111,8 @@ class Worker:
             masked = self._masked(live)
         except Exception as error:  # whatever a model raises must reach its client, not end the thread
             alone = len(live) == 1
+            if isinstance(error, ModelDiedError):
+                self._died()
             if not alone or (isinstance(error, ModelDiedError) and not died):
                 return late + [one for job in live for one in self._outcomes([job], died=alone)]
             return [*late, (live[0], _failure(error))]
