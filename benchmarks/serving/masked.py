@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 from benchmarks.serving import ceiling, payloads, servers, wrk
 from benchmarks.serving.artifact import untrained
 from benchmarks.serving.ceiling import Speed
+from benchmarks.serving.payloads import Payload
 from benchmarks.serving.processes import cpu_seconds, memory_mb
 from benchmarks.serving.servers import BENTO, LIT, OURS, PLAIN, Contender
 from benchmarks.serving.tables import load_line, table
@@ -39,6 +41,7 @@ def run(seconds: float, rounds: int, connections: int) -> None:
             for contender in CONTENDERS:  # one at a time: idle workers of others must not be in the way
                 with servers.running(contender, folder) as server:
                     url = server.url + contender.path
+                    _warm(url, payload)
                     wrk.run(url, *payload, connections=connections, seconds=1)
                     for kept, many in ((found, connections), (single, 1)):
                         before = cpu_seconds(server.process.pid)
@@ -47,6 +50,12 @@ def run(seconds: float, rounds: int, connections: int) -> None:
                         kept[contender].append(Round(load, 1000 * used / max(load.requests, 1)))
                     memory[contender] = memory_mb(server.process.pid)
     _print(found, single, memory, speeds, connections)
+
+
+def _warm(url: str, payload: Payload) -> None:
+    """The first requests set up what later ones find."""
+    for _ in range(3):
+        httpx.post(url, content=payload.body, headers=payload.headers, timeout=60).raise_for_status()
 
 
 def _print(

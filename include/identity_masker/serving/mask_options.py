@@ -22,6 +22,9 @@ QueryVersion = Annotated[
         examples=["1.0.0"],
     ),
 ]
+_STRENGTH = "1 masks in full; below it the person shows through: a blend with the picture, which at 0 stays as it was."
+QueryStrength = Annotated[float | None, Query(alias="strength", ge=0, le=1, description=_STRENGTH)]
+HeaderStrength = Annotated[float | None, Header(alias="x-masking-strength", ge=0, le=1, description=_STRENGTH)]
 HeaderTimeout = Annotated[
     float | None,
     Header(
@@ -38,11 +41,13 @@ HeaderTimeout = Annotated[
 
 class MaskOptions(NamedTuple):
     """key       pictures with the same one get the same fictitious face; None for a new one each
+    strength  0 (as it was) to 1 (masked in full)
     version   None for the default
     deadline  monotonic time after which nobody wants the answer
     """
 
     key: str | None
+    strength: float
     version: str | None
     deadline: float
 
@@ -51,21 +56,46 @@ class MaskOptions(NamedTuple):
 
 
 def mask_options(
-    key: QueryKey = None, header_key: HeaderKey = None, version: QueryVersion = None, timeout: HeaderTimeout = None
+    key: QueryKey = None,
+    header_key: HeaderKey = None,
+    strength: QueryStrength = None,
+    header_strength: HeaderStrength = None,
+    version: QueryVersion = None,
+    timeout: HeaderTimeout = None,
 ) -> MaskOptions:
     """The options of a request as FastAPI describes them; `options_of` reads them."""
-    return MaskOptions(header_key or key, version, deadline_in(timeout))
+    given = strength if header_strength is None else header_strength
+    return MaskOptions(header_key or key, 1.0 if given is None else given, version, deadline_in(timeout))
 
 
 def options_of(request: Request) -> MaskOptions:
     """The options of a request, its time running from now. Raises `HttpError` 422 where one is not as described."""
     headers = request.headers
-    key, version = headers.get("x-consistency-key"), None
+    key, strength, version = headers.get("x-consistency-key"), headers.get("x-masking-strength"), None
     if request.scope["query_string"]:
         query = request.query_params
         key = key or _text("query.key", query.get("key"), LONGEST_KEY)
+        strength = query.get("strength") if strength is None else strength
         version = _text("query.version", query.get("version"), LONGEST_VERSION)
-    return MaskOptions(_text("header.x-consistency-key", key, LONGEST_KEY), version, deadline_of(request))
+    full = _text("header.x-consistency-key", key, LONGEST_KEY)
+    return MaskOptions(full, _strength(strength), version, deadline_of(request))
+
+
+def _strength(text: str | None) -> float:
+    if text is None:
+        return 1.0
+    strength = _number(text)
+    if not 0 <= strength <= 1:
+        raise _invalid("strength", text[:40], "a number from 0 to 1")
+    return strength
+
+
+def _number(text: str) -> float:
+    """The number, or one that no range holds."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def deadline_of(request: Request) -> float:
@@ -73,10 +103,7 @@ def deadline_of(request: Request) -> float:
     text = request.headers.get("x-request-timeout")
     if text is None:
         return float("inf")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
+    seconds = _number(text)
     if not 0 < seconds <= LONGEST_SECONDS:
         raise _invalid("header.x-request-timeout", text[:40], f"seconds, more than 0 and at most {LONGEST_SECONDS}")
     return deadline_in(seconds)

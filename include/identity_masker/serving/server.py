@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits
+from identity_masker.masking.strength import blended
 from identity_masker.serving import bundle, pictures
 from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
 from identity_masker.serving.application import application
@@ -138,6 +139,7 @@ class ModelServer:
             observe=self._measures.called,
             latency=Latency(found.calls()),
             limits=config.queue,
+            died=self._measures.deaths.inc,
             ended=model.close,
         )
         self.models.put(HeldModel(model, worker, found), instead_of)
@@ -202,6 +204,7 @@ class ModelServer:
             pixels, same = await self.codec.decode(content)
         jobs = [Picture(pixels, options.key_or_new())]
         (masked,) = await self._masked(request, held, jobs, options.deadline)
+        masked = blended(pixels, masked, options.strength)
         name = pictures.negotiate(request.headers.get("accept"), same)
         with timed("encode"):
             answer = await self.codec.encode(masked, name)
@@ -218,6 +221,7 @@ class ModelServer:
             keys = asked.keys or [secrets.token_hex(16) for _ in asked.images]
             jobs = [Picture(image, key) for image, key in zip(asked.images, keys, strict=True)]
             masked = np.stack(await self._masked(request, held, jobs, deadline))
+            masked = blended(asked.images, masked, asked.strength)
             # Numbers as text take their time; bytes do not.
             written = partial(wire.answer, routes.MODEL, held.model.version, asked, masked)
             content, headers = written() if asked.binary else await asyncio.to_thread(written)

@@ -42,6 +42,10 @@ class ServerMeasures:
             ["reason"],
             registry=registry,
         )
+        self.deaths = Counter(
+            "masker_server_model_deaths", "Ends of the model's process in a call; another one takes over.",
+            registry=registry,
+        )  # fmt: skip
         self._batch = Histogram(
             "masker_server_batch_size",
             "Pictures in one call of the model.",

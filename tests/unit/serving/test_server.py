@@ -270,6 +270,17 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
     server.close()
 
 
+def test_strength_is_a_blend_with_the_picture(http: httpx.Client) -> None:
+    before = noise()
+    content = encode(before, "PNG")
+    for query, headers, strength in (("?strength=0.25", {}, 0.25), ("?strength=1", {"x-masking-strength": "0"}, 0.0)):
+        answer = http.post(f"/v1/mask{query}", content=content, headers={**PNG, **headers})
+        wanted = before + (255.0 - 2.0 * before) * strength
+        assert np.abs(decode(answer.content, Limits()) - wanted).max() <= 0.5
+    for wrong in ("2", "-0.1", "nan", "strong", ""):
+        problem(http.post(f"/v1/mask?strength={wrong}", content=content, headers=PNG), 422, "invalid_parameter")
+
+
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon", "4000"])
 def test_a_timeout_that_is_no_number_of_seconds_is_refused(http: httpx.Client, timeout: str) -> None:
     assert "x-request-timeout" in str(problem(ask(http.base_url, x_request_timeout=timeout), 422, "invalid_parameter"))
@@ -479,7 +490,9 @@ def test_the_description_of_the_api_is_whole_and_the_docs_need_no_other_site(htt
     assert set(mask["requestBody"]["content"]) == pictures | bundles
     assert set(mask["responses"]) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
     assert set(mask["responses"]["422"]["content"]) == {"application/problem+json"}
-    assert {p["name"] for p in mask["parameters"]} == {"key", "x-consistency-key", "version", "x-request-timeout"}
+    assert {p["name"] for p in mask["parameters"]} == {
+        "key", "x-consistency-key", "strength", "x-masking-strength", "version", "x-request-timeout",
+    }  # fmt: skip
     for status in ("400", "408", "413", "415", "422", "500", "503", "504"):
         example = Problem.model_validate(mask["responses"][status]["content"]["application/problem+json"]["example"])
         assert example.status == int(status)
