@@ -49,7 +49,8 @@ def visits(
 ) -> Iterator[Visit]:
     """The requests of `seconds` in order: a Poisson process of `rate` a second. The same seed gives the same ones.
 
-    `popularity`: 0 for users who all come equally often. `bad`: share of the bodies that are cut off. `pictures`: files to send instead of drawn faces.
+    `popularity`: 0 for users who all come equally often. `bad`: share of the bodies that are cut off. `pictures`: files
+    to send instead of drawn faces.
     """
     rng = np.random.default_rng(seed)
     files = list(pictures) or drawn(PICTURES, seed)
