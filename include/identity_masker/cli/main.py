@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train a masker on a dataset version."),
     "evaluate": ("evaluate", "Attack a trained masker and measure what is left of identity and of use."),
     "register": ("register", "Judge a trained masker at the gate and register it."),
+    "models": ("models", "List, look at, compare, promote and reproduce registered versions."),
     "deploy": ("deploy", "Serve a registered version to all users."),
     "experiments": ("experiments", "Plan, assign, analyse and report experiments."),
     "mask": ("mask", "Mask picture files."),
