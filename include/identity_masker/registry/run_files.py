@@ -3,6 +3,7 @@
 CONFIG = "config.json"
 MODEL = "model"
 TRAINING = "training.json"
+SAMPLES = "samples"
 EVIDENCE = "evaluation/evaluation.json"
 JUDGEMENT = "evaluation/judgement.json"
 REPORT = "evaluation/report.html"

@@ -15,6 +15,7 @@ from identity_masker.errors import MaskerError
 from identity_masker.faces.snapshot import Snapshot, open_snapshot
 from identity_masker.masking import artifact
 from identity_masker.masking.config import MaskerConfig, ModelConfig, load_config
+from identity_masker.masking.report import contact_sheet
 from identity_masker.masking.training import Progress, TrainedMasker, train
 from identity_masker.registry import flavor, models, parity, provenance, run_files, runs
 from identity_masker.registry.checkpoint_file import CheckpointFile
@@ -114,6 +115,7 @@ def _train(
                     progress.step,
                     {**progress.losses, "lr": progress.learning_rate, "images_per_second": progress.images_per_second},
                 )
+            _log_judged(run, progress)
             show(progress)
 
         trained = train(
@@ -127,6 +129,17 @@ def _train(
         result = _keep(run, options, snapshot, trained, Path(folder))
         checkpoint.remove()
     return result
+
+
+def _log_judged(run: runs.Run, progress: Progress) -> None:
+    """The validation, and faces before and after, as they come."""
+    judged = progress.judged
+    if judged.r_squared is not None:
+        run.log_metrics({"validation.r2": judged.r_squared}, progress.step)
+    if judged.samples is not None:
+        with TemporaryDirectory(prefix="masker-samples-") as folder:
+            (Path(folder) / f"step-{progress.step:06d}.png").write_bytes(contact_sheet(judged.samples))
+            run.log_folder(Path(folder), run_files.SAMPLES)
 
 
 def _keep(

@@ -10,7 +10,8 @@ from tests.unit.masking.maskers import faces, plan
 from identity_masker.errors import BadInputError, ConflictError
 from identity_masker.masking.config import MaskerConfig
 from identity_masker.masking.masker import FactorBottleneckMasker
-from identity_masker.masking.training import Progress, TrainedMasker, one_cycle, train
+from identity_masker.masking.training import Progress, TrainedMasker, train
+from identity_masker.masking.training_state import one_cycle
 
 TRAIN, VALIDATION = faces(20), faces(6, seed=4)
 
