@@ -14,9 +14,10 @@ from identity_masker import artifacts
 from identity_masker.errors import MaskerError
 from identity_masker.faces.snapshot import Snapshot, open_snapshot
 from identity_masker.masking import artifact
-from identity_masker.masking.config import MaskerConfig, ModelConfig, load_config
+from identity_masker.masking.config import ModelConfig, load_config
 from identity_masker.masking.report import contact_sheet
-from identity_masker.masking.training import Progress, TrainedMasker, train
+from identity_masker.masking.trainers import train
+from identity_masker.masking.training import Progress, TrainedMasker
 from identity_masker.registry import flavor, models, parity, provenance, run_files, runs
 from identity_masker.registry.checkpoint_file import CheckpointFile
 from identity_masker.settings import settings
@@ -119,7 +120,7 @@ def _train(
             show(progress)
 
         trained = train(
-            MaskerConfig(architecture=config.architecture, training=config.training),
+            config,
             snapshot.load("train", size),
             snapshot.load("validation", size),
             checkpoint.path,
