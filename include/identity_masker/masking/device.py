@@ -6,9 +6,11 @@ import logging
 from typing import Literal
 
 import torch
+from torch import nn
 
 from identity_masker.errors import BadInputError, TemporaryError
 
+CPU = torch.device("cpu")
 Choice = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 log = logging.getLogger(__name__)
@@ -28,6 +30,10 @@ def choose(choice: Choice, local_rank: int = 0) -> torch.device:
             fix="start as many processes as there are GPUs, or set training.device: cpu",
         )  # fmt: skip
     return torch.device("cuda", local_rank)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def precision(device: torch.device, wanted: Precision) -> torch.autocast:

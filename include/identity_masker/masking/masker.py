@@ -65,7 +65,7 @@ class FactorBottleneckMasker:
         self.device = next(network.parameters()).device
         self.precision: Precision = "bf16" if self.device.type == "cuda" else "fp32"
         self._avatars = AvatarBook(config.avatar_seed, config.avatars, secret)
-        self._batch = BATCH
+        self.batch = BATCH
         self._program: Program = self._drawn
 
     def compile(self, mode: str | None = None) -> None:
@@ -79,13 +79,13 @@ class FactorBottleneckMasker:
         check_images(images, keys)
         parts, at = [], 0
         while at < len(images):
-            rows = slice(at, at + self._batch)
+            rows = slice(at, at + self.batch)
             try:
                 parts.append(self._mask(torch.from_numpy(np.array(images[rows])), list(keys[rows])))
             except torch.OutOfMemoryError as error:
-                self._batch = halved(min(self._batch, len(images)), "pictures", error)
+                self.batch = halved(min(self.batch, len(images)), "pictures", error)
                 continue
-            at += self._batch
+            at += self.batch
         return torch.cat(parts).numpy()
 
     @torch.inference_mode()

@@ -58,7 +58,10 @@ def grain(keys: Words, count: int) -> NDArray[np.float32]:
 
 def grain_on_device(keys: Tensor, count: int) -> Tensor:
     """`grain` for int32 keys (N,) on any device: signed words wrap around, and their right shifts are masked."""
-    words = torch.arange(count, dtype=torch.int32, device=keys.device)[None, :] * _signed(0x9E3779B1) + keys[:, None]
+    # `| 0` keeps torch.compile from multiplying inside its index arithmetic, where the factor overflows (torch 2.11,
+    # Triton: "Scalar … is out of range for type int32").
+    places = torch.arange(count, dtype=torch.int32, device=keys.device) | 0
+    words = places[None, :] * _signed(0x9E3779B1) + keys[:, None]
     words = words ^ ((words >> 16) & 0xFFFF)
     words = words * 0x21F0AAAD
     words = words ^ ((words >> 15) & 0x1FFFF)
