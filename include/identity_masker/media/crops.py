@@ -52,7 +52,8 @@ def cut(picture: Image, square: Square) -> Image:
     height, width = picture.shape[:2]
     rows = np.arange(top, top + side).clip(0, height - 1)
     columns = np.arange(left, left + side).clip(0, width - 1)
-    return picture[np.ix_(rows, columns)]
+    crop: Image = picture[np.ix_(rows, columns)]
+    return crop
 
 
 def paste(picture: Image, square: Square, masked: Image) -> None:
@@ -69,9 +70,8 @@ def paste(picture: Image, square: Square, masked: Image) -> None:
     picture[rows, columns] = np.rint(under + (masked[within] - under) * weight).astype(np.uint8)
 
 
-def cover(picture: Image, square: Square) -> Image:
+def cover(crop: Image) -> Image:
     """What a face is covered with where it cannot be masked: the mean colour of its crop (S, S, 3)."""
-    crop = cut(picture, square)
     covered: Image = np.broadcast_to(np.rint(crop.mean(axis=(0, 1))).astype(np.uint8), crop.shape)
     return covered
 

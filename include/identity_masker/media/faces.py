@@ -41,13 +41,12 @@ def mask_places(pictures: Sequence[Image], places: Sequence[Place], masker: Mask
     covered: list[int] = []
     for turn in _turns(places):
         for rows in _by_side(places, turn):
-            crops = np.stack([cut(pictures[places[row].picture], places[row].square) for row in rows])
-            for row, crop, masked in zip(rows, crops, _masked(crops, [places[r].key for r in rows], masker), strict=True):
-                place = places[row]
-                if masked is None:
-                    covered.append(row)
-                    masked = cover(crop, Square(crop.shape[1] / 2, crop.shape[0] / 2, crop.shape[0]))
-                paste(pictures[place.picture], place.square, masked)
+            here = [places[row] for row in rows]
+            crops = np.stack([cut(pictures[place.picture], place.square) for place in here])
+            results = _masked(crops, [place.key for place in here], masker)
+            covered += [row for row, result in zip(rows, results, strict=True) if result is None]
+            for place, crop, result in zip(here, crops, results, strict=True):
+                paste(pictures[place.picture], place.square, cover(crop) if result is None else result)
     return sorted(covered)
 
 

@@ -38,9 +38,7 @@ def mask_frames(job: Job, chunk: Chunk, masker: Masker, advance: Advance) -> Mas
         counts=Counts(
             frames=sum(boxes is not None for boxes in found.frames),
             faces=sum(len(here) for here, boxes in zip(regions, found.frames, strict=True) if boxes is not None),
-            without_face=sum(
-                not here for here, boxes in zip(regions, found.frames, strict=True) if boxes is not None
-            ),
+            without_face=sum(not here for here, boxes in zip(regions, found.frames, strict=True) if boxes is not None),
         ),
         written=[],
         skipped=[],

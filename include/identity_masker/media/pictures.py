@@ -1,4 +1,4 @@
-"""The step `mask` for a chunk of pictures: each alone, so that a bad one does not keep the good ones from being done."""
+"""The step `mask` for a chunk of pictures: each alone, so that a bad one keeps no good one from being done."""
 
 from __future__ import annotations
 
@@ -68,4 +68,3 @@ def _format(name: str, content: bytes) -> str:
     suffix = PurePosixPath(name).suffix.lower()
     named = next((form for form, extensions in READABLE.items() if suffix in extensions), None)
     return named or format_of(content) or "PNG"
-

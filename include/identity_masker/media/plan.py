@@ -124,11 +124,15 @@ def targets(source: str, destination: str, kind: Kind) -> str:
             "a video is not written in this form", got=destination, allowed=".mp4, .m4v, .mov, .mkv or .webm"
         )
     if kind == "archive" and not destination.lower().endswith(archive.EXTENSIONS):
-        raise BadInputError("this is not the name of an archive", got=destination, allowed=", ".join(archive.EXTENSIONS))
+        raise BadInputError(
+            "this is not the name of an archive", got=destination, allowed=", ".join(archive.EXTENSIONS)
+        )
     inside = f"{_absolute(destination).rstrip('/')}/".startswith(f"{_absolute(source)}/")
     if inside:
         raise BadInputError(
-            "the masked copies would lie within what they are made of", got=destination, fix="choose another destination"
+            "the masked copies would lie within what they are made of",
+            got=destination,
+            fix="choose another destination",
         )
     return destination
 
@@ -139,7 +143,9 @@ def _absolute(uri: str) -> str:
 
 def _ending(name: str) -> str:
     lower = name.lower()
-    found = next((e for e in sorted(archive.EXTENSIONS, key=len, reverse=True) if lower.endswith(e)), PurePosixPath(name).suffix)
+    found = next(
+        (e for e in sorted(archive.EXTENSIONS, key=len, reverse=True) if lower.endswith(e)), PurePosixPath(name).suffix
+    )
     return name[len(name) - len(found) :]
 
 

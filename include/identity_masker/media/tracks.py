@@ -102,9 +102,7 @@ def _distance(one: Square, other: Square) -> float:
     return min(2.0, float(np.hypot(one.x - other.x, one.y - other.y)) / ((small + large) / 2))
 
 
-def _completed(
-    number: int, track: _Track, hold: int, smoothness: float, length: int
-) -> list[tuple[int, Region]]:
+def _completed(number: int, track: _Track, hold: int, smoothness: float, length: int) -> list[tuple[int, Region]]:
     first, last = track.frames[0], track.frames[-1]
     frames = np.arange(first, last + 1)
     values = np.array([[square.x, square.y, square.side] for square in track.squares])

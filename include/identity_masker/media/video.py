@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias, cast
 
 import av
 import numpy as np
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
 
 Image = NDArray[np.uint8]
+Packet: TypeAlias = "av.Packet[Any]"
 
 EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp")
 SEGMENT = "nut"
@@ -156,7 +157,8 @@ class SegmentWriter:
         self._container: OutputContainer = av.open(str(self._partial), "w", format=SEGMENT)
         self._base = Fraction(*facts.time_base)
         rate = Fraction(facts.rate).limit_denominator(100_000)
-        self._stream = self._container.add_stream(form.encoder, rate=rate, options=form.options)
+        stream = self._container.add_stream(form.encoder, rate=rate, options=form.options)
+        self._stream = cast(av.VideoStream, stream)
         self._stream.height, self._stream.width = shape
         self._stream.pix_fmt = "yuv420p" if shape[0] % 2 == 0 and shape[1] % 2 == 0 else "yuv444p"
         self._stream.codec_context.time_base = self._base
@@ -202,7 +204,7 @@ def assemble(segments: Sequence[Path], source: Path, target: Path) -> None:
         raise TemporaryError("the masked video cannot be written", got=f"{target}: {error}") from error
 
 
-def _joined(segments: Sequence[Path], stream: av.VideoStream) -> Iterator[av.Packet]:
+def _joined(segments: Sequence[Path], stream: av.VideoStream) -> Iterator[Packet]:
     for segment in segments:
         with av.open(str(segment)) as container:
             for packet in container.demux(container.streams.video[0]):
@@ -211,18 +213,18 @@ def _joined(segments: Sequence[Path], stream: av.VideoStream) -> Iterator[av.Pac
                     yield packet
 
 
-def _sound(source: InputContainer, output: OutputContainer, form: Form) -> Iterator[av.Packet]:
+def _sound(source: InputContainer, output: OutputContainer, form: Form) -> Iterator[Packet]:
     """The packets of the first sound track, if there is one, belonging to a new stream of `output`."""
     if not source.streams.audio:
         return iter(())
     track = source.streams.audio[0]
     if track.codec_context.name.split("_float")[0] in form.audio or track.codec_context.name in form.audio:
         return _copied(source, track, output.add_stream_from_template(track))
-    stream = output.add_stream(form.audio_encoder, rate=track.codec_context.sample_rate)
+    stream = cast(av.AudioStream, output.add_stream(form.audio_encoder, rate=track.codec_context.sample_rate))
     return _encoded(source, track, stream)
 
 
-def _copied(source: InputContainer, track: av.AudioStream, stream: av.AudioStream) -> Iterator[av.Packet]:
+def _copied(source: InputContainer, track: av.AudioStream, stream: av.AudioStream) -> Iterator[Packet]:
     try:
         for packet in source.demux(track):
             if packet.dts is not None:
@@ -232,7 +234,7 @@ def _copied(source: InputContainer, track: av.AudioStream, stream: av.AudioStrea
         return
 
 
-def _encoded(source: InputContainer, track: av.AudioStream, stream: av.AudioStream) -> Iterator[av.Packet]:
+def _encoded(source: InputContainer, track: av.AudioStream, stream: av.AudioStream) -> Iterator[Packet]:
     try:
         for frame in source.decode(track):
             yield from stream.encode(frame)
@@ -241,7 +243,7 @@ def _encoded(source: InputContainer, track: av.AudioStream, stream: av.AudioStre
     yield from stream.encode(None)
 
 
-def _decoding_time(packet: av.Packet) -> float:
+def _decoding_time(packet: Packet) -> float:
     return float((packet.dts or 0) * (packet.time_base or 0))
 
 

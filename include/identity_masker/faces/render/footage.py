@@ -39,7 +39,7 @@ def motion(seed: int, frames: int, rate: float) -> NDArray[np.float32]:
 
 
 def film(seed: int, person: int, factors: NDArray[np.float32], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Frames (size, size, 3) of `person` of the world of `seed` before one background, one for each row of `factors`."""
+    """Frames (size, size, 3), one for each row of `factors`: `person` of the world of `seed` before one background."""
     row = np.array([person]), np.array([0])
     scene = scenes.scenes(seed, *row)
     drawn = people.from_numbers(people.numbers(seed, row[0]))
