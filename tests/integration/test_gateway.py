@@ -381,6 +381,7 @@ def test_the_docs_of_the_gateway_name_its_own_headers(world: World) -> None:
     mask = world.http.get("/openapi.json").json()["paths"]["/v1/mask"]["post"]
     assert "x-variant" in mask["responses"]["200"]["headers"]
     assert {p["name"] for p in mask["parameters"]} == {
-        "key", "x-consistency-key", "x-user-id", "x-user-attributes", "x-sample-consent", "version", "x-request-timeout",
+        "key", "x-consistency-key", "x-user-id", "x-user-attributes", "x-sample-consent", "version",
+        "x-request-timeout",
     }  # fmt: skip
     assert world.http.get("/docs").status_code == 200
