@@ -33,7 +33,7 @@ from identity_masker.serving.control import Control
 from identity_masker.settings import PROJECT
 from identity_masker.stack import airflow_settings
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 CANARY = "1.0.1"
 ASTRAY = "tests.integration.astray_candidate"
 REPLAY = {"pairs": 120, "minimum_pairs": 40}
@@ -90,10 +90,10 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     }
     made = Installation(tmp_path, environment)
     registering = [sys.executable, "-m", REGISTER, str(tmp_path), "2"]
-    subprocess.run(registering, cwd=PROJECT, env=environment, check=True, timeout=200)
+    subprocess.run(registering, cwd=PROJECT, env=environment, check=True, timeout=600)
     with process(made, "fleet"), process(made, "gateway"):
-        assert made.json("deploy", "--version", "1")["version"] == "1"
-        eventually(f"{made.url}/health/ready", seconds=10)
+        assert made.json("deploy", "--version", "1", "--timeout", "240")["version"] == "1"
+        eventually(f"{made.url}/health/ready", seconds=60)
         yield made
 
 
@@ -148,7 +148,7 @@ def airflow(installation: Installation) -> Iterator[dict[str, str]]:
     pools = installation.folder / "pools.json"
     pools.write_text(json.dumps(airflow_settings.pools(PROJECT / "airflow_settings.yaml")))
     for command in (["db", "migrate"], ["pools", "import", str(pools)], ["dags", "reserialize"]):
-        subprocess.run([AIRFLOW, *command], env=environment, check=True, capture_output=True, timeout=180)
+        subprocess.run([AIRFLOW, *command], env=environment, check=True, capture_output=True, timeout=600)
     yield environment
 
 
@@ -170,7 +170,7 @@ def test_the_dags_promote_a_healthy_version_and_roll_it_back(installation: Insta
 def test_a_version_that_is_worse_on_the_same_pictures_meets_no_user(installation: Installation) -> None:
     making = [sys.executable, "-m", ASTRAY, str(installation.folder / "astray")]
     made = subprocess.run(
-        making, cwd=PROJECT, env=installation.environment, check=True, capture_output=True, text=True, timeout=400
+        making, cwd=PROJECT, env=installation.environment, check=True, capture_output=True, text=True, timeout=900
     )
     version = made.stdout.split()[-1]
     with airflow(installation) as environment, load(installation.url, rate=25) as traffic:
@@ -200,7 +200,7 @@ def test_when_airflow_is_killed_for_good_all_traffic_is_the_champions_after_the_
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as run:
-            _until_the_canary_answers(http, within=300)
+            _until_the_canary_answers(http, within=900)
             os.killpg(run.pid, signal.SIGKILL)
         killed = last = time.monotonic()
         answers = 0
@@ -231,5 +231,5 @@ def _version(http: httpx.Client, user: int) -> str:
 def _run(environment: dict[str, str], dag: str, **conf: object) -> subprocess.CompletedProcess[str]:
     command = [AIRFLOW, "dags", "test", dag, "--conf", json.dumps(conf)]
     return subprocess.run(
-        command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400
+        command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
     )
