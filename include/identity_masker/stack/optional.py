@@ -45,23 +45,15 @@ def variables(config: Settings) -> dict[str, str]:
 def commands(config: Settings, home: Home) -> dict[str, str]:
     """Service → shell command, for the process manager; writes the files that Prometheus and Alertmanager read."""
     programs = installed()
-    return {
-        service: shlex.join([programs[service], *(f"--{name}={value}" for name, value in options.items())])
-        for service, options in _options(config, home, programs).items()
+    own = {
+        "prometheus": lambda: _prometheus(prometheus.write(config, home.run, programs), home),
+        "alertmanager": lambda: _alertmanager(alertmanager.write(config, home.run), home),
     }
-
-
-def _options(config: Settings, home: Home, programs: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Service → its own options beside address and level of its log."""
-    found: dict[str, dict[str, str]] = {}
-    for service in programs:
-        own: dict[str, str] = {}
-        if service == "prometheus":
-            own = _prometheus(prometheus.write(config, home.run, programs), home)
-        elif service == "alertmanager":
-            own = _alertmanager(alertmanager.write(config, home.run), home)
-        port, _ = ports(config)[service]
-        found[service] = {"web.listen-address": f"{config.host}:{port}", "log.level": "warn", **own}
+    found = {}
+    for service, (port, _) in ports(config).items():
+        options = {"web.listen-address": f"{config.host}:{port}", "log.level": "warn"}
+        options |= own[service]() if service in own else {}
+        found[service] = shlex.join([programs[service], *(f"--{name}={value}" for name, value in options.items())])
     return found
 
 
