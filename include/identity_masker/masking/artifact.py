@@ -14,9 +14,9 @@ from torch import Tensor
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
-from identity_masker.masking.config import ArchitectureConfig
-from identity_masker.masking.masker import FactorBottleneckMasker
-from identity_masker.masking.networks import FactorReader
+from identity_masker.masking.config import AnyArchitecture
+from identity_masker.masking.kinds import KINDS
+from identity_masker.masking.masker import Masker, StorableMasker
 from identity_masker.settings import settings
 
 DESCRIPTION = "model.json"
@@ -32,13 +32,13 @@ class ArtifactDescription(BaseModel):
     format: int = FORMAT
     architecture: str
     size: int
-    config: ArchitectureConfig
+    config: AnyArchitecture
     weights_sha256: str
 
 
-def save(masker: FactorBottleneckMasker, folder: Path) -> None:
+def save(masker: StorableMasker, folder: Path) -> None:
     """Write the masker into `folder`; the description comes last, so that a folder with one is whole."""
-    state = {name: tensor.cpu().contiguous() for name, tensor in masker.network.state_dict().items()}
+    state = {name: tensor.cpu().contiguous() for name, tensor in KINDS[masker.architecture].weights(masker).items()}
     check_numbers(state, "the trained network")
     weights = save_tensors(state)
     description = ArtifactDescription(
@@ -51,7 +51,7 @@ def save(masker: FactorBottleneckMasker, folder: Path) -> None:
     artifacts.write_json(str(folder / DESCRIPTION), description.model_dump(mode="json"))
 
 
-def load(folder: Path, secret: str | None = None, device: torch.device | None = None) -> FactorBottleneckMasker:
+def load(folder: Path, secret: str | None = None, device: torch.device | None = None) -> Masker:
     """The masker in `folder`; `secret` chooses the avatars, by default MASKER_MASK_KEY.
 
     It computes on `device`, by default the processor. Raises `NotFoundError` for a missing file and `BadInputError`
@@ -67,15 +67,13 @@ def load(folder: Path, secret: str | None = None, device: torch.device | None = 
             allowed=f"{description.weights_sha256[:12]}…",
             fix="fetch the model version again",
         )
-    network = FactorReader(description.config)
+    secret = secret or settings().mask_key.get_secret_value()
     try:
         weights = load_tensors(content)
-        network.load_state_dict(weights)
+        check_numbers(weights, str(folder / WEIGHTS))
+        return KINDS[description.architecture].build(description.config, weights, secret, device or torch.device("cpu"))
     except (SafetensorError, RuntimeError) as error:
         raise BadInputError("the weights do not fit the architecture", got=f"{folder}: {error}") from error
-    check_numbers(weights, str(folder / WEIGHTS))
-    network = network.to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return FactorBottleneckMasker(description.config, network, secret or settings().mask_key.get_secret_value())
 
 
 def check_numbers(weights: dict[str, Tensor], where: str) -> None:
@@ -98,11 +96,11 @@ def _description(folder: Path) -> ArtifactDescription:
     content = _content(folder / DESCRIPTION)
     try:
         document = json.loads(content)
-        if isinstance(document, dict) and document.get("architecture") != FactorBottleneckMasker.architecture:
+        if isinstance(document, dict) and document.get("architecture") not in KINDS:
             raise BadInputError(
                 "this program cannot run the masker's architecture",
                 got=document.get("architecture"),
-                allowed=FactorBottleneckMasker.architecture,
+                allowed=", ".join(KINDS),
                 fix="choose another model version or update the program",
             )
         return ArtifactDescription.model_validate(document)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.masking.evaluation_config import EvaluationConfig, GateConfig
@@ -51,6 +51,28 @@ class ArchitectureConfig(_Section):
         return self
 
 
+class PixelationConfig(_Section):
+    """The classical masker: a mosaic. It has nothing to learn, and nobody is hidden by it."""
+
+    name: Literal["pixelation"]
+    size: Literal[64, 128, 256] = 64
+    blocks: int = Field(default=8, ge=2, le=64, description="Blocks of the mosaic along the longer side.")
+
+
+def _kind(value: Any) -> str:
+    name = value.get("name", "factor-bottleneck") if isinstance(value, dict) else getattr(value, "name", None)
+    return str(name)
+
+
+AnyArchitecture = Annotated[
+    Annotated[ArchitectureConfig, Tag("factor-bottleneck")] | Annotated[PixelationConfig, Tag("pixelation")],
+    Discriminator(
+        _kind, custom_error_type="kind", custom_error_message="name has to be factor-bottleneck or pixelation"
+    ),
+]
+"""The `architecture` section; its `name` says which kind of masker. A new kind is a row here and in `kinds.KINDS`."""
+
+
 class TrainingConfig(_Section):
     """How the encoder is trained."""
 
@@ -85,15 +107,17 @@ class TrainingConfig(_Section):
 
 
 class MaskerConfig(_Section):
-    """What training needs."""
+    """What training the factor bottleneck needs."""
 
     architecture: ArchitectureConfig = ArchitectureConfig()
     training: TrainingConfig = TrainingConfig()
 
 
-class ModelConfig(MaskerConfig):
+class ModelConfig(_Section):
     """A whole file of include/config/models."""
 
+    architecture: AnyArchitecture = ArchitectureConfig()
+    training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig = GateConfig()
 
@@ -115,5 +139,11 @@ def load_config(name: str = DEFAULT_MODEL, folder: Path | None = None) -> ModelC
     except yaml.YAMLError as error:
         raise BadInputError("a model configuration is not YAML", got=f"{path}: {error}") from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(f"{_field(e['loc'])}: {e['msg']}" for e in error.errors())
         raise BadInputError("a model configuration does not validate", got=f"{path}: {wrong}") from error
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    """The field as people write it: pydantic names the kind of architecture after the section."""
+    kind = 1 if place[:1] == ("architecture",) and len(place) > 2 else len(place)
+    return ".".join(str(part) for at, part in enumerate(place) if at != kind)

@@ -15,7 +15,7 @@ from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.faces.render.drawing import to_bytes
 from identity_masker.masking.avatars import AvatarBook
 from identity_masker.masking.bottleneck import quantise
-from identity_masker.masking.config import ArchitectureConfig
+from identity_masker.masking.config import ArchitectureConfig, PixelationConfig
 from identity_masker.masking.device import Precision, halved, precision
 from identity_masker.masking.networks import FactorReader
 from identity_masker.masking.redrawing import mask_pictures
@@ -41,6 +41,13 @@ class Masker(Protocol):
         Raises `BadInputError` or `MaskerError` where it cannot mask; it never returns its input.
         """
         ...
+
+
+class StorableMasker(Masker, Protocol):
+    """A masker that `masking.artifact` can write: what it is, beside what it does."""
+
+    @property
+    def config(self) -> ArchitectureConfig | PixelationConfig: ...
 
 
 class FactorBottleneckMasker:

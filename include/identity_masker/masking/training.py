@@ -21,7 +21,7 @@ from identity_masker.faces.face_set import FaceSet
 from identity_masker.masking import checkpoint as checkpoints
 from identity_masker.masking.config import MaskerConfig
 from identity_masker.masking.losses import r_squared
-from identity_masker.masking.masker import FactorBottleneckMasker
+from identity_masker.masking.masker import FactorBottleneckMasker, StorableMasker
 from identity_masker.masking.processes import Group, alone
 from identity_masker.masking.supervision import Batch, Supervision
 from identity_masker.masking.training_state import TrainingState, finite, step
@@ -63,7 +63,7 @@ class Progress:
 class TrainedMasker:
     """A trained masker and how it came about. `r_squared`: how well it reads each factor of faces it has not seen."""
 
-    masker: FactorBottleneckMasker
+    masker: StorableMasker
     steps: int
     resumed_from: int
     seconds: float

@@ -10,7 +10,7 @@ from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.masking.config import ModelConfig
 from identity_masker.masking.evidence import Evaluation
 from identity_masker.masking.gate import judge
-from identity_masker.registry import examiners, models, run_files, runs
+from identity_masker.registry import examiners, model_card, models, run_files, runs
 from identity_masker.registry.semver import Lineage
 from identity_masker.telemetry import logs
 
@@ -72,11 +72,12 @@ def register_step(run_id: str) -> RegisterResult:
     version = models.register(
         run.run_id,
         run.uri(run_files.MODEL),
-        Lineage(run.tags["architecture"], run.tags["dataset"]),
+        Lineage(run.tags["architecture"], run.tags["dataset"], run.tags.get("interface", "")),
         judgement.verdict,
         {name: run.tags[name] for name in NOTED if name in run.tags} | {"evaluation": run.uri(run_files.EVIDENCE)},
     )
     examiners.appoint(version)
+    model_card.keep(version)
     log.info("registered", version=version.version, semver=version.semver, verdict=version.verdict)
     return RegisterResult(
         run_id=run.run_id,

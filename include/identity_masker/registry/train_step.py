@@ -14,10 +14,11 @@ from identity_masker import artifacts
 from identity_masker.errors import MaskerError
 from identity_masker.faces.snapshot import Snapshot, open_snapshot
 from identity_masker.masking import artifact
-from identity_masker.masking.config import MaskerConfig, ModelConfig, load_config
+from identity_masker.masking.config import ModelConfig, load_config
 from identity_masker.masking.report import contact_sheet
-from identity_masker.masking.training import Progress, TrainedMasker, train
-from identity_masker.registry import flavor, models, provenance, run_files, runs
+from identity_masker.masking.trainers import train
+from identity_masker.masking.training import Progress, TrainedMasker
+from identity_masker.registry import flavor, models, parity, provenance, run_files, runs
 from identity_masker.registry.checkpoint_file import CheckpointFile
 from identity_masker.settings import settings
 from identity_masker.telemetry import logs
@@ -62,7 +63,10 @@ def train_step(options: TrainOptions, show: Callable[[Progress], None]) -> Train
         return TrainResult.model_validate(
             {**runs.get_run(found.run_id).read_document(run_files.TRAINING), "reused": True}
         )
-    tags = {**content, "model": options.model, "dataset": snapshot.version, **provenance.step_tags()}
+    tags = {
+        **content, "model": options.model, "dataset": snapshot.version,
+        **provenance.step_tags(), **provenance.machine_tags(),
+    }  # fmt: skip
     run = runs.open_run(options.run_key, f"{options.model} on {snapshot.version}", tags)
     if run.tags.get("stage") in ("trained", "evaluated"):
         log.info("training_found", run_id=run.run_id)
@@ -81,6 +85,7 @@ def _content_tags(config: ModelConfig, snapshot: Snapshot) -> dict[str, str]:
         "config_sha256": provenance.config_sha256(config),
         "code_sha256": provenance.code_sha256(),
         "architecture": config.architecture.name,
+        "interface": provenance.config_sha256(config.architecture)[:16],
     }
 
 
@@ -115,7 +120,7 @@ def _train(
             show(progress)
 
         trained = train(
-            MaskerConfig(architecture=config.architecture, training=config.training),
+            config,
             snapshot.load("train", size),
             snapshot.load("validation", size),
             checkpoint.path,
@@ -145,6 +150,7 @@ def _keep(
     masker_folder = folder / "masker"
     artifact.save(trained.masker, masker_folder)
     flavor.save(masker_folder, trained.masker.size, folder / run_files.MODEL)
+    run.log_document(parity.check(trained.masker, folder / run_files.MODEL).model_dump(), run_files.PARITY)
     run.log_folder(folder / run_files.MODEL, run_files.MODEL)
     run.log_metrics({f"r2.{name}": value for name, value in trained.r_squared.items()}, trained.steps)
     result = TrainResult(

@@ -11,6 +11,8 @@ from tests.unit.masking.maskers import SECRET, faces, small_masker
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.masking.artifact import DESCRIPTION, WEIGHTS, load, save
+from identity_masker.masking.config import PixelationConfig
+from identity_masker.masking.pixelation import PixelationMasker
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ def test_a_loaded_masker_masks_as_the_saved_one(folder: Path) -> None:
     loaded = load(folder, SECRET)
     assert (loaded.architecture, loaded.size) == ("factor-bottleneck", 64)
     assert np.array_equal(loaded.mask(images, list("abcd")), small_masker().mask(images, list("abcd")))
+
+
+def test_every_kind_of_masker_comes_back_from_its_files(tmp_path: Path) -> None:
+    images = faces(4).images
+    mosaic = PixelationMasker(PixelationConfig(name="pixelation", blocks=4))
+    save(mosaic, tmp_path)
+    loaded = load(tmp_path, SECRET)
+    assert (loaded.architecture, loaded.size) == ("pixelation", 64)
+    assert np.array_equal(loaded.mask(images, list("abcd")), mosaic.mask(images, list("abcd")))
 
 
 def test_saving_the_same_masker_gives_the_same_bytes(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
