@@ -88,9 +88,7 @@ def _use(evidence: Evaluation, gate: GateConfig) -> Iterator[Finding]:
         yield from _expression_kept(evidence.utility, gate.min_expression_r2_ratio)
     if gate.max_landmark_error_ratio is not None and evidence.utility is not None:
         error = evidence.utility.landmark_error
-        yield _at_most(
-            "landmark error as a multiple of clear", error.masked / error.clear, gate.max_landmark_error_ratio
-        )
+        yield _at_most("landmark error", error.masked, gate.max_landmark_error_ratio * error.clear)
     if gate.min_background_psnr is not None:
         yield _at_least("background PSNR in dB", evidence.background_psnr, gate.min_background_psnr)
 
