@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from identity_masker.errors import BadInputError, ConflictError
+from identity_masker.serving.patient_protocol import PatientProtocol
 from identity_masker.telemetry import logs
 
 BACKLOG = 2048
@@ -83,7 +84,7 @@ class Runner(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                http=PatientProtocol,
                 ws="none",
                 log_config=None,
                 access_log=False,
