@@ -16,7 +16,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from identity_masker.errors import BadInputError, ConflictError
-from identity_masker.serving.patient_protocol import PatientProtocol
 from identity_masker.telemetry import logs
 
 BACKLOG = 2048
@@ -84,7 +83,7 @@ class Runner(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http=PatientProtocol,
+                http="httptools",
                 ws="none",
                 log_config=None,
                 access_log=False,
