@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fleet": ("fleet", "Keep the model servers of all deployed versions alive."),
     "gateway": ("gateway", "Run the traffic gateway in front of the model servers."),
     "events": ("events", "Compact the log of requests, exposures and outcomes, and look at it."),
+    "logs": ("logs", "Find every log line of one request, over all processes."),
     "traffic": ("traffic", "Send pictures to a gateway at a given rate."),
     "token": ("token", "Issue, inspect and revoke tokens, and rotate the keys that sign them."),
     "alerts": ("alerts", "Send alerts by Slack, e-mail and webhook, and see what became of them."),

@@ -56,11 +56,13 @@ def command(
     It says "not ready" first, goes on answering for --drain-seconds, and finishes what is in flight within
     --grace-seconds. On SIGHUP it looks again what each --version means, and changes to it without dropping a request.
     """
+    from identity_masker.cli.authority import server_guard
     from identity_masker.serving import model
     from identity_masker.serving.engine.loader import Loader
     from identity_masker.serving.queueing import CALL_PIXELS
     from identity_masker.serving.serve import Listening, ServeOptions, serve
     from identity_masker.serving.server import ServerConfig
+    from identity_masker.telemetry.tracing import exported
 
     config = settings()
     options = ServeOptions(
@@ -83,4 +85,5 @@ def command(
         if as_json:
             step.finish(listening, as_json=True)
 
-    serve(options, *loaders, announce=announce)
+    with exported("masker-server", config.otlp_url, config.trace_share):
+        serve(options, *loaders, announce=announce, guard=server_guard())

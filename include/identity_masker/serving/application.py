@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib import resources
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -49,12 +52,28 @@ _DOCS_START = """SwaggerUIBundle({
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
-def application(title: str, description: str, metrics: HttpMetrics, guard: Guard | None = None) -> FastAPI:
-    """An application with `/docs`, `/openapi.json`, `/metrics` and an answer in words to every error.
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The description, where wrong parameters get the problem that they really get, not FastAPI's own error."""
+        if self.openapi_schema is None:
+            described = super().openapi()
+            for operations in described["paths"].values():
+                for operation in operations.values():
+                    if "HTTPValidationError" in str(operation["responses"].get("422")):
+                        operation["responses"]["422"] = problem.documented(422)[422]
+            schemas = described.get("components", {}).get("schemas", {})
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        found: dict[str, Any] = super().openapi()
+        return found
+
+
+def application(title: str, description: str, metrics: HttpMetrics | None, guard: Guard | None = None) -> FastAPI:
+    """An application with `/docs`, `/openapi.json` and an answer in words to every error, and `/metrics` of `metrics`.
 
     With a `guard` every route needs what it says, before anything of the request is read.
     """
-    app = FastAPI(
+    app = _Application(
         title=title,
         description=description,
         version=version("identity-masker"),
@@ -66,12 +85,16 @@ def application(title: str, description: str, metrics: HttpMetrics, guard: Guard
     _handle_errors(app)
     _add_docs(app)
 
+    if metrics is not None:
+        _add_metrics(app, metrics)
+    return app
+
+
+def _add_metrics(app: FastAPI, metrics: HttpMetrics) -> None:
     @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus", response_class=Response)
     def exposition() -> Response:
         # Not a coroutine: rendering takes milliseconds, so it runs in a thread.
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
-
-    return app
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -136,10 +159,16 @@ def _from_bad_input(error: Exception) -> HttpError:
 def _from_masking(error: Exception) -> HttpError:
     # No more than its type: the message of a model's error may quote what it worked on.
     cause = error.__cause__ or error
-    log.error("masking_failed", cause=type(cause).__name__, exc_info=error)
+    log.error("masking_failed", cause=type(cause).__name__, at=_place(cause))
     return HttpError(
         500, "masking_failed", "the model could not mask this picture", fix="report the request id to the operator"
     )
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else ""
 
 
 def _from_lateness(error: Exception) -> HttpError:

@@ -13,9 +13,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
+from identity_masker.serving.guard import Guard
 
-def direct(read: Callable[[Request], Mapping[str, Any]]) -> type[APIRoute]:
-    """A class of routes whose endpoint gets the request and what `read` finds in it, by name."""
+
+def direct(read: Callable[[Request], Mapping[str, Any]], guard: Guard | None) -> type[APIRoute]:
+    """A class of routes whose endpoint gets the request and what `read` finds in it, by name, after the guard."""
 
     class Direct(APIRoute):
         def __init__(self, *args: Any, **settings: Any) -> None:
@@ -25,6 +27,8 @@ def direct(read: Callable[[Request], Mapping[str, Any]]) -> type[APIRoute]:
             async def answer(scope: Scope, receive: Receive, send: Send) -> None:
                 # What is raised here meets the same handlers of errors one layer further out.
                 request = Request(scope, receive, send)
+                if guard is not None:
+                    await guard(request)
                 response = await endpoint(request=request, **read(request))
                 await response(scope, receive, send)
 

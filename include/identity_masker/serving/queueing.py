@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from identity_masker.errors import MaskerError
 from identity_masker.serving.latency import Latency
+from identity_masker.telemetry.trace_context import TraceContext
 
 CALL_PIXELS = 1 << 20
 """Pixels in one call of the model, at most, where a call holds several pictures: larger ones gain nothing from it."""
@@ -63,11 +64,12 @@ class Picture(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A picture, who waits for it, and until when (monotonic)."""
+    """A picture, who waits for it, until when (monotonic), and the span of the request that it came with."""
 
     picture: Picture
     answer: asyncio.Future[NDArray[np.uint8]]
     deadline: float
+    trace: TraceContext | None = None
 
     @property
     def pixels(self) -> int:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from identity_masker.errors import MaskerError
 from identity_masker.serving import last_words
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.process import Runner, die_with_parent, listen
 from identity_masker.serving.server import ModelServer, ServerConfig
@@ -39,16 +40,20 @@ class Listening(BaseModel):
 
 
 def serve(
-    options: ServeOptions, *loaders: Callable[[], ServedModel], announce: Callable[[Listening], None] = lambda _: None
+    options: ServeOptions,
+    *loaders: Callable[[], ServedModel],
+    announce: Callable[[Listening], None] = lambda _: None,
+    guard: Guard | None = None,
 ) -> None:
     """Serve what `loaders` give, the first by default, until SIGTERM or SIGINT; SIGHUP loads again what has changed.
 
-    `announce` is told once the port is open. Raises `ConflictError` when the port is taken, and what loading raises.
+    `announce` is told once the port is open. Without `guard` all may ask. Raises `ConflictError` when the port is
+    taken, and what loading raises.
     """
     try:
         if options.parent is not None:
             die_with_parent(options.parent)
-        _serve(options, loaders, announce)
+        _serve(options, loaders, announce, guard)
     except MaskerError as error:
         if options.report is not None:
             last_words.write(options.report, error)
@@ -56,11 +61,14 @@ def serve(
 
 
 def _serve(
-    options: ServeOptions, loaders: Sequence[Callable[[], ServedModel]], announce: Callable[[Listening], None]
+    options: ServeOptions,
+    loaders: Sequence[Callable[[], ServedModel]],
+    announce: Callable[[Listening], None],
+    guard: Guard | None,
 ) -> None:
     listener = listen(options.host, options.port, variable="MASKER_SERVER_PORT")
     announce(Listening(url=f"http://{options.host}:{listener.getsockname()[1]}"))
-    server = ModelServer(options.server)
+    server = ModelServer(options.server, guard)
     runner = Runner(
         server.app,
         drain_seconds=options.drain_seconds,

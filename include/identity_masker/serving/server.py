@@ -27,6 +27,7 @@ from identity_masker.serving.bundle_masking import BODY, mask_bundle
 from identity_masker.serving.calibration import calibrate
 from identity_masker.serving.codec import Codec
 from identity_masker.serving.direct_route import direct, first
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.held_models import HeldModel, HeldModels
 from identity_masker.serving.inference import routes, wire
 from identity_masker.serving.latency import Latency
@@ -64,7 +65,9 @@ class ServerConfig(BaseModel):
 class ModelServer:
     """The state of the server and its application. `app` is to be served by one event loop."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, guard: Guard | None = None) -> None:
+        """Without `guard` all may ask."""
+        self.guard = guard
         self.config = config
         self.metrics = HttpMetrics("server")
         self.failure: Exception | None = None
@@ -274,9 +277,9 @@ class ModelServer:
 
 
 def _routes(server: ModelServer) -> FastAPI:
-    app = application("Identity masker: model server", DESCRIPTION, server.metrics)
+    app = application("Identity masker: model server", DESCRIPTION, server.metrics, server.guard)
 
-    masking = APIRouter(route_class=direct(lambda request: {"options": options_of(request)}))
+    masking = APIRouter(route_class=direct(lambda request: {"options": options_of(request)}, server.guard))
 
     @masking.post(
         "/v1/mask",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from identity_masker.serving.held_models import HeldModel
+from identity_masker.telemetry import tracing
 from identity_masker.telemetry.metrics import SECONDS, HttpMetrics
 
 State = Literal["loading", "ready", "failed", "draining"]
@@ -103,20 +105,27 @@ class ServerMeasures:
 
     def timed(self, stage: Stage) -> Timed:
         """Times what runs inside; what fails is not counted: its time says nothing of the stage."""
-        return Timed(self._stages[stage])
+        return Timed(stage, self._stages[stage])
 
 
 class Timed:
-    """A context that observes its time. A class, as it is entered several times a request."""
+    """A context that observes its time, and is a span where traces are taken.
 
-    __slots__ = ("_began", "_histogram")
+    A class, as it is entered several times a request.
+    """
 
-    def __init__(self, histogram: Histogram) -> None:
-        self._histogram = histogram
+    __slots__ = ("_began", "_histogram", "_span")
+
+    def __init__(self, stage: Stage, histogram: Histogram) -> None:
+        self._histogram, self._span = histogram, tracing.within(stage)
 
     def __enter__(self) -> None:
+        self._span.__enter__()
         self._began = time.perf_counter()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._histogram.observe(time.perf_counter() - self._began)
+        self._span.__exit__(kind, error, trace)

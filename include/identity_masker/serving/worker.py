@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.serving.latency import Call, Latency
 from identity_masker.serving.queueing import Job, Picture, Queue, QueueLimits, TooLateError
-from identity_masker.telemetry import logs
+from identity_masker.telemetry import logs, tracing
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
@@ -86,7 +86,7 @@ class Worker:
         Raises `QueueFullError`, `TooLateError` and, once closed, `MaskingFailedError`.
         """
         loop = asyncio.get_running_loop()
-        jobs = [Job(picture, loop.create_future(), deadline) for picture in pictures]
+        jobs = [Job(picture, loop.create_future(), deadline, tracing.current()) for picture in pictures]
         if not self._queue.put(jobs, deadline):
             raise MaskingFailedError("the server is stopping", fix="send the picture again")
         return [job.answer for job in jobs]
@@ -121,7 +121,8 @@ class Worker:
     def _masked(self, jobs: Sequence[Job]) -> Pixels:
         images = np.stack([job.picture.pixels for job in jobs])
         started = time.perf_counter()
-        masked = self._masker.mask(images, [job.picture.key for job in jobs])
+        with tracing.batch([job.trace for job in jobs]):
+            masked = self._masker.mask(images, [job.picture.key for job in jobs])
         seconds = time.perf_counter() - started
         self.latency.observe(Call(images.size // 3, seconds))
         self._observe(len(jobs), seconds)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from identity_masker.serving.direct_route import direct
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.held_models import HeldModels
 from identity_masker.serving.inference.wire import IMAGES, KEYS, MASKED
 from identity_masker.serving.mask_options import HeaderTimeout, deadline_of
@@ -35,6 +36,7 @@ class Inferrer(Protocol):
     def ready(self) -> Any: ...
 
     models: HeldModels
+    guard: Guard | None
 
     async def infer(self, request: Request, version: str | None, deadline: float) -> Response: ...
 
@@ -77,7 +79,7 @@ def _model(app: FastAPI, server: Inferrer, path: str) -> None:
 
 
 def _inference(server: Inferrer, path: str) -> APIRouter:
-    router = APIRouter(route_class=direct(lambda request: request.path_params))
+    router = APIRouter(route_class=direct(lambda request: request.path_params, server.guard))
 
     @router.post(
         f"{path}/infer",
