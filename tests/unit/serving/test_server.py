@@ -14,15 +14,17 @@ from contextlib import closing
 import httpx
 import numpy as np
 import pytest
+from fastapi import Request
 from PIL import Image
 from tests.unit.serving.support import NegativeMasker, eventually, noise, poisoned, running, served_model
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits, decode
 from identity_masker.serving import bundle
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.pictures import encode
-from identity_masker.serving.problem import Problem
+from identity_masker.serving.problem import HttpError, Problem
 from identity_masker.serving.server import ModelServer, ServerConfig
 from identity_masker.telemetry import logs
 
@@ -267,6 +269,26 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
         assert [future.result().status_code for future in waiting] == [200] * 5
         assert ask(url, x_request_timeout="2").status_code == 200
         assert len(masker.calls) == 6
+    server.close()
+
+
+def test_a_guard_stands_before_every_route_also_before_those_that_fastapi_does_not_handle() -> None:
+    class Closed(Guard):
+        def __init__(self) -> None:
+            pass
+
+        async def __call__(self, request: Request) -> None:
+            raise HttpError(401, "token_missing", "there is no token", fix="send one")
+
+    masker = NegativeMasker()
+    server = ModelServer(SMALL, Closed())
+    server.use(served_model(masker))
+    masker.calls.clear()
+    with running(server.app) as url, httpx.Client(base_url=url) as http:
+        paths = [("POST", "/v1/mask"), ("POST", "/v2/models/masker/infer"), ("GET", "/v2/models/masker")]
+        for method, path in [*paths, ("POST", "/v2/models/masker/versions/1/infer"), ("GET", "/metrics")]:
+            problem(http.request(method, path, headers=PNG), 401, "token_missing")
+    assert not masker.calls
     server.close()
 
 
