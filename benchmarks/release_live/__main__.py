@@ -81,7 +81,7 @@ def split() -> None:
         until(stage.control, all_ready(2))
         number = stage.control.revision_number()
         stage.control.write_routing(canary(SHARE), expected=number, author="bench", reason="split")
-        options = TrafficOptions(url=stage.base, rate=RATE, seconds=REQUESTS / RATE, users=1_000_000)
+        options = TrafficOptions(url=stage.base, rate=RATE, seconds=REQUESTS / RATE, users=1_000_000, popularity=0)
         found = asyncio.run(send(options))
     achieved = found.by_variant.get("canary", 0) / found.requests
     failed = sum(found.failed.values())

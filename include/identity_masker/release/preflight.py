@@ -14,7 +14,6 @@ from identity_masker.serving.deploy import Registry
 from identity_masker.serving.smoke import picture
 from identity_masker.settings import settings
 
-WARM_UP_BATCH = 8
 TURNS = 4
 
 
@@ -42,7 +41,6 @@ def preflight(reference: str, registry: Registry) -> Preflight:
         )
     served = model.from_registry(candidate.version)
     signed = _signature(candidate.version, served.masker.size)
-    model.warm_up(served, WARM_UP_BATCH)
     masked = _mask_smoke_pictures(served)
     checks = (
         Check(name="registered", ok=True, detail=f"number {candidate.version}, accepted by the gate"),
