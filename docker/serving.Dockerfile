@@ -16,7 +16,8 @@ RUN pip install --no-cache-dir --root-user-action=ignore "$(grep -m1 '^uv==' req
     && uv pip install --system --system-certs --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
        --constraint requirements.txt \
        boto3 click fastapi fastapi-offline fsspec httptools httpx kubernetes mlflow-skinny numpy onnxruntime \
-       opentelemetry-exporter-otlp-proto-http pillow prometheus-client psycopg[binary] pyarrow pydantic pydantic-settings pyjwt[crypto] pyyaml redis rich safetensors scipy \
+       opentelemetry-exporter-otlp-proto-http pillow prometheus-client psycopg[binary] pyarrow pydantic pydantic-settings \
+       pyjwt[crypto] python-multipart pyyaml redis rich safetensors scipy \
        sqlalchemy structlog torch uvicorn uvloop \
     && pip uninstall --yes --root-user-action=ignore uv
 

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import UndecodableError
 from identity_masker.faces.formats import READABLE, extension_fits
+from identity_masker.masking.strength import blended
 from identity_masker.serving import bundle, pictures, problem
 from identity_masker.serving.api import BODY as ONE
 from identity_masker.serving.application import answer_to
@@ -119,7 +120,8 @@ async def _masked(
     outcomes = iter(await server.outcomes(request, held, jobs, options.deadline))
     after = [(each, next(outcomes)) if isinstance(each, Decoded) else (None, each) for each in read]
     accept = request.headers.get("accept")
-    return await asyncio.to_thread(lambda: [_encoded(before, result, accept) for before, result in after])
+    strength = options.strength
+    return await asyncio.to_thread(lambda: [_encoded(before, result, strength, accept) for before, result in after])
 
 
 def _decoded(codec: Codec, entry: Entry) -> Decoded | UndecodableError:
@@ -129,11 +131,13 @@ def _decoded(codec: Codec, entry: Entry) -> Decoded | UndecodableError:
         return error
 
 
-def _encoded(before: Decoded | None, result: Pixels | MaskerError, accept: str | None) -> tuple[str, Result]:
+def _encoded(
+    before: Decoded | None, result: Pixels | MaskerError, strength: float, accept: str | None
+) -> tuple[str, Result]:
     if before is None or isinstance(result, MaskerError):
         return "", result if isinstance(result, MaskerError) else MaskerError("there is no picture")
     name = pictures.negotiate(accept, before.format)
-    return name, pictures.encode(result, name)
+    return name, pictures.encode(blended(before.pixels, result, strength), name)
 
 
 def _renamed(name: str, image_format: str) -> str:

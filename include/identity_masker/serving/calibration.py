@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 GAIN = 1.10
 """A larger batch has to mask so many times the pictures a second: it costs every request in it waiting time."""
 
-REPEATS = 3
+REPEATS = 4
 
 
 class Calibration(NamedTuple):
@@ -44,10 +44,11 @@ def calibrate(
     side = model.masker.size
     images = np.random.default_rng(0).integers(0, 256, (fixed or largest, side, side, 3), dtype=np.uint8)
     sizes = [size for size in (1 << step for step in range(20)) if size < len(images)] + [len(images)]
-    curve = {}
     for size in sizes:
         _mask(model, images[:size])  # what a first call sets up is not the model's speed
-        curve[size] = min(_timed(model, images[:size], clock) for _ in range(REPEATS))
+    # In turn, so that a neighbour that is busy for a while is busy for all sizes.
+    times = [{size: _timed(model, images[:size], clock) for size in sizes} for _ in range(REPEATS)]
+    curve = {size: min(each[size] for each in times) for size in sizes}
     return Calibration(fixed or _knee(curve), curve, side * side)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import threading
 import time
@@ -13,12 +12,13 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits
+from identity_masker.masking.strength import blended
 from identity_masker.serving import bundle, pictures
 from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
 from identity_masker.serving.application import application
@@ -26,11 +26,12 @@ from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.bundle_masking import BODY, mask_bundle
 from identity_masker.serving.calibration import calibrate
 from identity_masker.serving.codec import Codec
+from identity_masker.serving.direct_route import direct, first
 from identity_masker.serving.guard import Guard
 from identity_masker.serving.held_models import HeldModel, HeldModels
 from identity_masker.serving.inference import routes, wire
 from identity_masker.serving.latency import Latency
-from identity_masker.serving.mask_options import MaskOptions, deadline_in, mask_options
+from identity_masker.serving.mask_options import MaskOptions, mask_options, options_of
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.problem import HttpError, documented, overloaded
 from identity_masker.serving.queueing import Picture, QueueLimits, TooLateError
@@ -71,7 +72,7 @@ class ModelServer:
         self.metrics = HttpMetrics("server")
         self.failure: Exception | None = None
         self._state: State = "loading"
-        self._measures = ServerMeasures(self.metrics, config.capacity)
+        self._measures = ServerMeasures(self.metrics, config.capacity, lambda: self._taken)
         self.models = HeldModels(changed=lambda: self._measures.models(tuple(self.models)))
         self._loaded: dict[Loader, ServedModel] = {}
         self._loading = threading.Lock()
@@ -138,6 +139,7 @@ class ModelServer:
             observe=self._measures.called,
             latency=Latency(found.calls()),
             limits=config.queue,
+            died=self._measures.deaths.inc,
             ended=model.close,
         )
         self.models.put(HeldModel(model, worker, found), instead_of)
@@ -202,6 +204,7 @@ class ModelServer:
             pixels, same = await self.codec.decode(content)
         jobs = [Picture(pixels, options.key_or_new())]
         (masked,) = await self._masked(request, held, jobs, options.deadline)
+        masked = blended(pixels, masked, options.strength)
         name = pictures.negotiate(request.headers.get("accept"), same)
         with timed("encode"):
             answer = await self.codec.encode(masked, name)
@@ -209,9 +212,8 @@ class ModelServer:
         exchange.note(width=pixels.shape[1], height=pixels.shape[0], format=name, bytes_out=len(answer))
         return Response(answer, media_type=pictures.MEDIA_TYPES[name])
 
-    async def infer(self, request: Request, version: str | None, timeout: float | None) -> Response:
+    async def infer(self, request: Request, version: str | None, deadline: float) -> Response:
         """Answer a request of the Open Inference Protocol. Raises as `mask`; one failed image fails the request."""
-        deadline = deadline_in(timeout)
         with self._place(request, version, deadline) as held:
             body = await self.body(request, deadline)
             most = wire.Limits(self.config.images, self.config.limits.max_pixels)
@@ -219,6 +221,7 @@ class ModelServer:
             keys = asked.keys or [secrets.token_hex(16) for _ in asked.images]
             jobs = [Picture(image, key) for image, key in zip(asked.images, keys, strict=True)]
             masked = np.stack(await self._masked(request, held, jobs, deadline))
+            masked = blended(asked.images, masked, asked.strength)
             # Numbers as text take their time; bytes do not.
             written = partial(wire.answer, routes.MODEL, held.model.version, asked, masked)
             content, headers = written() if asked.binary else await asyncio.to_thread(written)
@@ -258,11 +261,9 @@ class ModelServer:
     def _place(self, request: Request, version: str | None, deadline: float) -> Iterator[HeldModel]:
         """One of the `capacity` places, and the model. Raises `HttpError` 503 when there is none, `TooLateError`."""
         declared = request.headers.get("content-length", "")
-        size = (
-            min(int(declared), self.config.limits.max_bytes) if declared.isdecimal() else self.config.limits.max_bytes
-        )
-        with contextlib.ExitStack() as stack:
-            held = stack.enter_context(self.models.used(version))
+        most = self.config.limits.max_bytes
+        size = min(int(declared), most) if declared.isdecimal() else most
+        with self.models.used(version) as held:
             if self._taken >= self.config.capacity or (self._taken and self._bytes + size > self.config.body_bytes):
                 raise overloaded("the server is full", "overloaded", seconds=held.worker.backlog_seconds())
             held.worker.check(deadline)
@@ -270,8 +271,7 @@ class ModelServer:
             exchange.note(model_version=held.model.semver)
             self._taken, self._bytes = self._taken + 1, self._bytes + size
             try:
-                with self._measures.taken.track_inprogress():
-                    yield held
+                yield held
             finally:
                 self._taken, self._bytes = self._taken - 1, self._bytes - size
 
@@ -279,7 +279,9 @@ class ModelServer:
 def _routes(server: ModelServer) -> FastAPI:
     app = application("Identity masker: model server", DESCRIPTION, server.metrics, server.guard)
 
-    @app.post(
+    masking = APIRouter(route_class=direct(lambda request: {"options": options_of(request)}, server.guard))
+
+    @masking.post(
         "/v1/mask",
         tags=["masking"],
         summary="Mask one picture, or several",
@@ -291,7 +293,9 @@ def _routes(server: ModelServer) -> FastAPI:
     async def mask(request: Request, options: Annotated[MaskOptions, Depends(mask_options)]) -> Response:
         return await server.mask(request, options)
 
+    app.include_router(masking)
     routes.add(app, server)
+    first(app, "/v1/mask", "/v2/models")
 
     @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
     async def live() -> Health:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -17,12 +17,14 @@ State = Literal["loading", "ready", "failed", "draining"]
 Stage = Literal["read", "decode", "wait_and_mask", "encode"]
 REASONS = ("overloaded", "queue_full", "not_ready", "deadline", "deadline_unreachable", "deadline_too_short")
 STATES: tuple[State, ...] = get_args(State)
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class ServerMeasures:
     """What the model of this server does."""
 
-    def __init__(self, metrics: HttpMetrics, capacity: int) -> None:
+    def __init__(self, metrics: HttpMetrics, capacity: int, taken: Callable[[], float]) -> None:
+        """`taken()`: requests taken on and not answered."""
         registry = metrics.registry
         self._info = Gauge("masker_model_info", "The model served.", ["version", "semver", "sha256"], registry=registry)
         self._state = Gauge(
@@ -30,7 +32,8 @@ class ServerMeasures:
         )
         self._load = Gauge("masker_server_model_load_seconds", "Time to load and warm up the model.", registry=registry)
         self._waiting = Gauge("masker_server_queue_length", "Pictures that wait for the model.", registry=registry)
-        self.taken = Gauge("masker_server_places_taken", "Requests taken on and not answered.", registry=registry)
+        places = Gauge("masker_server_places_taken", "Requests taken on and not answered.", registry=registry)
+        places.set_function(taken)
         Gauge("masker_server_places", "Requests taken on at a time, at most.", registry=registry).set(capacity)
         self._rejected = Counter(
             "masker_server_rejected",
@@ -39,6 +42,10 @@ class ServerMeasures:
             ["reason"],
             registry=registry,
         )
+        self.deaths = Counter(
+            "masker_server_model_deaths", "Ends of the model's process in a call; another one takes over.",
+            registry=registry,
+        )  # fmt: skip
         self._batch = Histogram(
             "masker_server_batch_size",
             "Pictures in one call of the model.",
@@ -48,13 +55,14 @@ class ServerMeasures:
         self._seconds = Histogram(
             "masker_server_inference_seconds", "Time of one call of the model.", buckets=SECONDS, registry=registry
         )
-        self._stages = Histogram(
+        stages = Histogram(
             "masker_server_stage_seconds",
             "Time of one picture by what it is spent on: read, decode, wait_and_mask, encode.",
             ["stage"],
             buckets=SECONDS,
             registry=registry,
         )
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
         for reason in REASONS:
             self._rejected.labels(reason)
         self._chosen = Gauge(
@@ -95,10 +103,29 @@ class ServerMeasures:
         self._batch.observe(pictures)
         self._seconds.observe(seconds)
 
-    @contextmanager
-    def timed(self, stage: Stage) -> Iterator[None]:
-        """Time what runs inside; what fails is not counted: its time says nothing of the stage."""
-        began = time.perf_counter()
-        with tracing.within(stage):
-            yield
-        self._stages.labels(stage).observe(time.perf_counter() - began)
+    def timed(self, stage: Stage) -> Timed:
+        """Times what runs inside; what fails is not counted: its time says nothing of the stage."""
+        return Timed(stage, self._stages[stage])
+
+
+class Timed:
+    """A context that observes its time, and is a span where traces are taken.
+
+    A class, as it is entered several times a request.
+    """
+
+    __slots__ = ("_began", "_histogram", "_span")
+
+    def __init__(self, stage: Stage, histogram: Histogram) -> None:
+        self._histogram, self._span = histogram, tracing.within(stage)
+
+    def __enter__(self) -> None:
+        self._span.__enter__()
+        self._began = time.perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._histogram.observe(time.perf_counter() - self._began)
+        self._span.__exit__(kind, error, trace)

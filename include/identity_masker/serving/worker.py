@@ -38,8 +38,8 @@ class Worker:
     """A bounded queue of pictures and the thread that masks them.
 
     Pictures of the same size that wait are masked in one call. One whose client has left, or whose deadline passed,
-    is dropped. When a call fails, its pictures are masked one by one, so that only the culprit fails; after a call
-    that the model's process did not survive, every picture gets one more try.
+    is dropped. When a call fails, its pictures are masked one by one, so that only the culprit fails; a picture alone
+    with which the model's process died is tried once more, as it may have died of something else.
     """
 
     def __init__(
@@ -50,11 +50,14 @@ class Worker:
         observe: Callable[[int, float], None],
         latency: Latency | None = None,
         limits: QueueLimits | None = None,
+        died: Callable[[], None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """In the thread, `observe(pictures, seconds)` is called after each call of the model, `ended` after all."""
+        """In the thread, `observe(pictures, seconds)` is called after each call, `died` after one that the model's
+        process did not survive, `ended` after all.
+        """
         self._masker = masker
-        self._observe, self._ended = observe, ended
+        self._observe, self._died, self._ended = observe, died, ended
         self.latency = latency or Latency()
         self._queue = Queue(batch, self.latency, limits or QueueLimits())
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -100,16 +103,18 @@ class Worker:
             self._ended()
 
     def _outcomes(self, jobs: Sequence[Job], *, died: bool = False) -> list[tuple[Job, Outcome]]:
-        """What becomes of jobs of one size. `died`: one call with them has ended the model's process already."""
+        """What becomes of jobs of one size. `died`: the model's process has died of a call with this one alone."""
         live, late = _sorted(jobs)
         if not live:
             return late
         try:
             masked = self._masked(live)
         except Exception as error:  # whatever a model raises must reach its client, not end the thread
-            first = isinstance(error, ModelDiedError) and not died
-            if len(live) > 1 or first:
-                return late + [one for job in live for one in self._outcomes([job], died=died or first)]
+            alone = len(live) == 1
+            if isinstance(error, ModelDiedError):
+                self._died()
+            if not alone or (isinstance(error, ModelDiedError) and not died):
+                return late + [one for job in live for one in self._outcomes([job], died=alone)]
             return [*late, (live[0], _failure(error))]
         return late + [(job, _outcome(job.picture.pixels, after)) for job, after in zip(live, masked, strict=True)]
 

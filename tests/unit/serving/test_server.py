@@ -14,15 +14,17 @@ from contextlib import closing
 import httpx
 import numpy as np
 import pytest
+from fastapi import Request
 from PIL import Image
 from tests.unit.serving.support import NegativeMasker, eventually, noise, poisoned, running, served_model
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits, decode
 from identity_masker.serving import bundle
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.pictures import encode
-from identity_masker.serving.problem import Problem
+from identity_masker.serving.problem import HttpError, Problem
 from identity_masker.serving.server import ModelServer, ServerConfig
 from identity_masker.telemetry import logs
 
@@ -270,6 +272,37 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
     server.close()
 
 
+def test_a_guard_stands_before_every_route_also_before_those_that_fastapi_does_not_handle() -> None:
+    class Closed(Guard):
+        def __init__(self) -> None:
+            pass
+
+        async def __call__(self, request: Request) -> None:
+            raise HttpError(401, "token_missing", "there is no token", fix="send one")
+
+    masker = NegativeMasker()
+    server = ModelServer(SMALL, Closed())
+    server.use(served_model(masker))
+    masker.calls.clear()
+    with running(server.app) as url, httpx.Client(base_url=url) as http:
+        paths = [("POST", "/v1/mask"), ("POST", "/v2/models/masker/infer"), ("GET", "/v2/models/masker")]
+        for method, path in [*paths, ("POST", "/v2/models/masker/versions/1/infer"), ("GET", "/metrics")]:
+            problem(http.request(method, path, headers=PNG), 401, "token_missing")
+    assert not masker.calls
+    server.close()
+
+
+def test_strength_is_a_blend_with_the_picture(http: httpx.Client) -> None:
+    before = noise()
+    content = encode(before, "PNG")
+    for query, headers, strength in (("?strength=0.25", {}, 0.25), ("?strength=1", {"x-masking-strength": "0"}, 0.0)):
+        answer = http.post(f"/v1/mask{query}", content=content, headers={**PNG, **headers})
+        wanted = before + (255.0 - 2.0 * before) * strength
+        assert np.abs(decode(answer.content, Limits()) - wanted).max() <= 0.5
+    for wrong in ("2", "-0.1", "nan", "strong", ""):
+        problem(http.post(f"/v1/mask?strength={wrong}", content=content, headers=PNG), 422, "invalid_parameter")
+
+
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon", "4000"])
 def test_a_timeout_that_is_no_number_of_seconds_is_refused(http: httpx.Client, timeout: str) -> None:
     assert "x-request-timeout" in str(problem(ask(http.base_url, x_request_timeout=timeout), 422, "invalid_parameter"))
@@ -479,7 +512,9 @@ def test_the_description_of_the_api_is_whole_and_the_docs_need_no_other_site(htt
     assert set(mask["requestBody"]["content"]) == pictures | bundles
     assert set(mask["responses"]) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
     assert set(mask["responses"]["422"]["content"]) == {"application/problem+json"}
-    assert {p["name"] for p in mask["parameters"]} == {"key", "x-consistency-key", "version", "x-request-timeout"}
+    assert {p["name"] for p in mask["parameters"]} == {
+        "key", "x-consistency-key", "strength", "x-masking-strength", "version", "x-request-timeout",
+    }  # fmt: skip
     for status in ("400", "408", "413", "415", "422", "500", "503", "504"):
         example = Problem.model_validate(mask["responses"][status]["content"]["application/problem+json"]["example"])
         assert example.status == int(status)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
+from identity_masker.serving.direct_route import direct
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.held_models import HeldModels
 from identity_masker.serving.inference.wire import IMAGES, KEYS, MASKED
-from identity_masker.serving.mask_options import HeaderTimeout
+from identity_masker.serving.mask_options import HeaderTimeout, deadline_of
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.problem import HttpError, documented
 
@@ -34,8 +36,9 @@ class Inferrer(Protocol):
     def ready(self) -> Any: ...
 
     models: HeldModels
+    guard: Guard | None
 
-    async def infer(self, request: Request, version: str | None, timeout: float | None) -> Response: ...
+    async def infer(self, request: Request, version: str | None, deadline: float) -> Response: ...
 
 
 def add(app: FastAPI, server: Inferrer) -> None:
@@ -48,6 +51,7 @@ def add(app: FastAPI, server: Inferrer) -> None:
 
     for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{number}"):
         _model(app, server, path)
+        app.include_router(_inference(server, path))
 
 
 def _health(app: FastAPI, server: Inferrer) -> None:
@@ -73,7 +77,11 @@ def _model(app: FastAPI, server: Inferrer, path: str) -> None:
         server.ready()
         return {"name": MODEL, "ready": True}
 
-    @app.post(
+
+def _inference(server: Inferrer, path: str) -> APIRouter:
+    router = APIRouter(route_class=direct(lambda request: request.path_params, server.guard))
+
+    @router.post(
         f"{path}/infer",
         tags=["inference"],
         summary="Mask a batch of crops",
@@ -89,7 +97,9 @@ def _model(app: FastAPI, server: Inferrer, path: str) -> None:
     )
     async def infer(request: Request, model: str, number: str | None = None, timeout: HeaderTimeout = None) -> Response:
         _known(server, model, number)
-        return await server.infer(request, number, timeout)
+        return await server.infer(request, number, deadline_of(request))
+
+    return router
 
 
 def _known(server: Inferrer, model: str, number: str | None) -> ServedModel:

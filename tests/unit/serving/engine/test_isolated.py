@@ -98,7 +98,7 @@ def test_what_is_larger_than_the_memory_for_it_is_an_error_before_anything_is_wr
 
 def test_a_picture_that_kills_the_process_fails_alone(masker: IsolatedMasker) -> None:
     async def run() -> list[Pixels | BaseException]:
-        worker = Worker(masker, batch=8, observe=lambda _count, _seconds: None)
+        worker = Worker(masker, batch=8, observe=lambda _count, _seconds: None, died=lambda: died.append(1))
         pictures = [marked(ABORT) if row == 3 else noise(seed=row) for row in range(6)]
         answers = worker.submit([Picture(each, str(row)) for row, each in enumerate(pictures)])
         try:
@@ -106,7 +106,9 @@ def test_a_picture_that_kills_the_process_fails_alone(masker: IsolatedMasker) ->
         finally:
             worker.close()
 
+    died: list[int] = []
     outcomes = asyncio.run(run())
+    assert len(died) == 3  # together, alone, and once more alone
     assert [isinstance(outcome, MaskingFailedError) for outcome in outcomes] == [row == 3 for row in range(6)]
     for row in (0, 1, 2, 4, 5):
         assert np.array_equal(outcomes[row], 255 - noise(seed=row))  # type: ignore[arg-type]
