@@ -43,7 +43,15 @@ from identity_masker.telemetry.metrics import HttpMetrics
 DEPLOY_HINT = "run `masker deploy --version challenger`, or trigger the pipeline: `make run`"
 MASK_TARGET = gateway_routes.MASK.encode()
 FORWARDED = frozenset(
-    {b"content-type", b"accept", b"x-consistency-key", b"x-request-timeout", b"x-correlation-id", b"tracestate"}
+    {
+        b"content-type",
+        b"accept",
+        b"x-consistency-key",
+        b"x-masking-strength",
+        b"x-request-timeout",
+        b"x-correlation-id",
+        b"tracestate",
+    }
 )
 RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"accept", b"x-masked", b"x-failed")
 log = logs.logger(__name__)
