@@ -125,6 +125,12 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
     )
+    online_store: SecretStr | None = Field(
+        default=None, description="Redis of the features that gateways look up; default a SQLite file in HOME."
+    )
+    lookup_seconds: float = Field(
+        default=0.02, ge=0, description="How long a request waits for what is known of its user; 0 looks nobody up."
+    )
     token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +12,7 @@ from identity_masker.cli import step
 from identity_masker.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from identity_masker.features.online_users import OnlineUsers
     from identity_masker.release.status import Status
     from identity_masker.serving.quota.limiter import Limiter
 
@@ -27,6 +30,7 @@ def command(
     """Run the gateway until SIGTERM or Ctrl-C. It follows the routing table in the control database."""
     from identity_masker.cli.authority import guarded
     from identity_masker.experiments.live import LiveExperiments
+    from identity_masker.serving.characteristics import DEADLINE_SECONDS
     from identity_masker.serving.gateway import Gateway, GatewayConfig
     from identity_masker.serving.gateway_routes import PERMISSIONS
     from identity_masker.serving.process import Runner, listen
@@ -40,11 +44,17 @@ def command(
     taken = GatewayConfig(
         capacity=capacity, events_dir=config.events, unit_key=config.unit_key, examiner=config.examiner,
         quality_share=config.quality_share, quality_rate=config.quality_rate, example_seconds=config.example_seconds,
+        lookup_seconds=config.lookup_seconds or DEADLINE_SECONDS,
     )  # fmt: skip
-    with LiveExperiments(config.control_url) as experiments, guarded(PERMISSIONS) as guard:
+    with (
+        LiveExperiments(config.control_url) as experiments,
+        guarded(PERMISSIONS) as guard,
+        _known_users(config) as look_up,
+    ):
         gateway = Gateway(
-            taken, config.control_url, assign=experiments, guard=guard, limiter=_limiter(config), release=_release
-        )
+            taken, config.control_url, assign=experiments, look_up=look_up, guard=guard, limiter=_limiter(config),
+            release=_release,
+        )  # fmt: skip
         Runner(gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain).serve_on(
             listener
         )
@@ -61,6 +71,23 @@ def _limiter(config: Settings) -> Limiter | None:
     redis = config.redis_url
     ledger = RedisLedger(redis.get_secret_value()) if redis else LocalLedger()
     return Limiter(load_rates(config.config_dir / "quota.yaml"), ledger)
+
+
+@contextmanager
+def _known_users(config: Settings) -> Iterator[OnlineUsers | None]:
+    """Who tells what is known of a user; None where nobody is to be looked up."""
+    if not config.lookup_seconds:
+        yield None
+        return
+    from identity_masker.features.online_users import OnlineUsers
+    from identity_masker.features.places import FeaturePlaces
+
+    online = config.online_store.get_secret_value() if config.online_store else ""
+    users = OnlineUsers(FeaturePlaces(config.home, config.store, online))
+    try:
+        yield users
+    finally:
+        users.close()
 
 
 def _release() -> Status:

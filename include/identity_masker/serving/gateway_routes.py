@@ -43,6 +43,14 @@ RequiredUserId = Annotated[
     str,
     Header(alias="x-user-id", min_length=1, max_length=256, description="Who did it. Hashed here, never logged."),
 ]
+SourceId = Annotated[
+    str | None,
+    Header(
+        alias="x-source-id",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$",
+        description="The camera or stream that the picture comes from. Logged as it is, so name no person.",
+    ),
+]
 UserAttributes = Annotated[
     str | None,
     Header(
@@ -75,9 +83,10 @@ def routes(gateway: Gateway) -> FastAPI:
         header_key: HeaderKey = None,
         user: UserId = None,
         given: UserAttributes = None,
+        source: SourceId = None,
     ) -> Response:
         # The key goes on with the request; it is declared here so that a wrong one fails early.
-        return await gateway.mask(request, user, given)
+        return await gateway.mask(request, user, given, source)
 
     @app.post(
         "/v1/events",
