@@ -3,8 +3,7 @@
 
 Reads a source of face pictures, sets bad files aside, removes duplicates, describes and splits by identity, and keeps
 the result as a dataset version. Then the expectations are checked; a dataset that breaks one of the rules that stop
-is never announced. Beside the announcement, descriptors of the pictures and what is new of sources and users come into
-the feature store, and from there online.
+is never announced. Beside the announcement, the descriptors of its pictures come into the feature store.
 
 **Starts** every night at 03:00 UTC, by hand, or through the API.
 **Announces** the asset `face_dataset` with the dataset version, which starts `train_masker`.
@@ -85,12 +84,10 @@ with DAG(
         pool=STEPS_POOL,
     )
 
-    materialize = MaskerStep(task_id="materialize", command="features materialize", pool=STEPS_POOL)
-
     @task(outlets=[FACE_DATASET], **LIGHT)
     def publish(ingested, *, outlet_events):
         """Announce the dataset version to whoever waits for new faces."""
         outlet_events[FACE_DATASET].extra = {"version": ingested["version"], "snapshot": ingested["snapshot"]}
 
     ingest >> validate >> publish(ingest.output)
-    validate >> describe >> materialize
+    validate >> describe

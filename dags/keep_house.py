@@ -2,8 +2,8 @@
 ### Keep house
 
 Moves what the servers appended to the event log into Parquet files by hour, which drift, experiments and release read,
-and marks the hours that are whole. Then the statistics of sources over these hours come into the feature store, and what
-is new of sources and users comes online.
+and marks the hours that are whole. Then the statistics of sources over these hours come into the feature store, and
+what is new of sources and users comes online.
 
 **Starts** five minutes past every hour, by hand, or through the API.
 **Announces** nothing: readers ask the store which hours are missing.
@@ -40,7 +40,7 @@ with DAG(
     )
 
     collect = MaskerStep(
-        task_id="collect_features",
+        task_id="collect",
         command="features collect",
         pool=STEPS_POOL,
         execution_timeout=timedelta(minutes=20),
