@@ -139,6 +139,7 @@ def open_from(version: str, places: Places, *, validated: bool = True) -> Snapsh
     record = store.record(version)
     if validated:
         _check_state(record, store)
+    refuse_purged(record, store)
     if record.schema_version != SCHEMA_VERSION:
         raise BadInputError(
             "the dataset was written in another schema",
@@ -147,6 +148,16 @@ def open_from(version: str, places: Places, *, validated: bool = True) -> Snapsh
             fix="ingest the source again",
         )
     return Snapshot(record, DataRepository(places).fetch(record))
+
+
+def refuse_purged(record: VersionRecord, store: VersionStore) -> None:
+    """Raise `ConflictError` when the data of the version were removed for good."""
+    if store.state(record.name, record.semver) == "purged":
+        raise ConflictError(
+            "the data of this version were purged because a person asked to be forgotten",
+            got=record.version,
+            fix=f"use {record.name}-latest",
+        )
 
 
 def _check_state(record: VersionRecord, store: VersionStore) -> None:

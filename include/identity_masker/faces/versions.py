@@ -23,6 +23,7 @@ LATEST = "latest"
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 Change = Literal["first", "major", "minor", "patch"]
+State = Literal["pending", "validated", "failed", "purged"]
 
 
 class Tracked(BaseModel):
@@ -201,10 +202,12 @@ class VersionStore:
         return report
 
     def passed(self, name: str, semver: str) -> bool:
-        report = self.validation(name, semver)
-        return report is not None and report["ok"] is True
+        return self.state(name, semver) == "validated"
 
-    def state(self, name: str, semver: str) -> Literal["pending", "validated", "failed"]:
+    def state(self, name: str, semver: str) -> State:
+        """Where a version stands; of one that was purged only the record is left."""
+        if artifacts.exists(self.uri(name, "purged", f"{semver}.json")):
+            return "purged"
         report = self.validation(name, semver)
         if report is None:
             return "pending"
