@@ -141,6 +141,14 @@ def tree(uri: str) -> list[str]:
     return visible if is_local(uri) else [cast(str, system.unstrip_protocol(name)) for name in visible]
 
 
+def modified(uri: str) -> float | None:
+    """When the newest file under `uri` was written, in seconds since 1970; None when there is none."""
+    system, _ = split(uri)
+    with _reaching(uri):
+        times = [system.modified(name).timestamp() for name in tree(uri)]
+    return max(times, default=None)
+
+
 def put_file(uri: str, source: Path) -> None:
     """Store the file `source` as `uri`, whole or not at all, in memory of one chunk.
 

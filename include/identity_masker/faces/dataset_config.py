@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,6 +29,9 @@ class DatasetConfig(BaseModel):
     description: str = ""
     reader: AnyReader
     size: int = Field(default=64, ge=16, le=1024, description="Side in pixels of the stored squares.")
+    crop: Literal["centre", "anchors"] = Field(
+        default="centre", description="Take the middle of a picture, or align the face where its anchors are known."
+    )
     limits: Limits = Limits()
     refuse_wrong_extension: bool = Field(default=True, description="Quarantine a PNG that is named .jpg.")
     shard_images: int = Field(default=512, ge=1, le=65536)
