@@ -209,7 +209,7 @@ def history(view: str | None, as_json: bool) -> None:
     from identity_masker.features import feature_statistics, versions
     from identity_masker.features.definitions import TABLES, table
 
-    places = _places()
+    places = feature_places()
     names = [table(view).name] if view else list(TABLES)
     result = Versions(
         versions=[each.model_dump(mode="json") for each in versions.history(places, view)],
@@ -241,7 +241,8 @@ def _print(result: Versions) -> None:
     console.print(additions)
 
 
-def _places() -> FeaturePlaces:
+def feature_places() -> FeaturePlaces:
+    """Where features lie by the settings."""
     from identity_masker.features.places import FeaturePlaces
 
     config = settings()
@@ -252,4 +253,4 @@ def _places() -> FeaturePlaces:
 def _repository() -> FeatureRepository:
     from identity_masker.features.repository import FeatureRepository
 
-    return FeatureRepository(_places())
+    return FeatureRepository(feature_places())

@@ -13,9 +13,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker.errors import MaskerError
+from identity_masker.faces import forgotten as forgotten_people
 from identity_masker.faces import parquet
 from identity_masker.faces.block import ROW_COLUMNS
 from identity_masker.faces.dataset_config import DatasetConfig
+from identity_masker.faces.forgotten import Forgotten
 from identity_masker.faces.schema import (
     ATTRIBUTE_COLUMNS,
     ATTRIBUTES,
@@ -54,24 +56,31 @@ class Written(BaseModel):
     placed: dict[str, str]
 
 
-def view_outcomes(connection: duckdb.DuckDBPyConnection, rows: list[Path], parent: Path | None) -> None:
+def view_outcomes(
+    connection: duckdb.DuckDBPyConnection, rows: list[Path], parent: Path | None, forgotten: Forgotten
+) -> None:
     """Make the view `outcomes` (see `account`) and the table `accepted`: name, identity, content_hash, shard, row.
 
     Of inputs with the same pixels the first in the order of the source is accepted. `rows` are the tables of blocks,
-    `parent` is the folder of the snapshot that the view `remembered` speaks of.
+    `parent` is the folder of the snapshot that the view `remembered` speaks of. Nobody of `forgotten` is accepted.
     """
     parquet.view(connection, "rows", rows, ROW_COLUMNS)
     for name, schema in {MANIFEST: MANIFEST_COLUMNS, **_TABLES}.items():
         files = [parent / name] if parent is not None and (parent / name).exists() else []
         parquet.view(connection, f"parent_{Path(name).stem}", files, schema)
+    listed = connection.execute("SELECT DISTINCT identity FROM listing WHERE identity IS NOT NULL").fetchall()
+    gone = forgotten.among(identity for (identity,) in listed)
+    connection.register("forgotten", pa.table({"identity": pa.array(gone, pa.string())}))
     connection.execute(
-        """
+        f"""
         CREATE TABLE usable AS
         SELECT position, name, identity, content_hash, shard, row
-        FROM listing JOIN rows USING (name) WHERE reason IS NULL
+        FROM listing JOIN rows USING (name) ANTI JOIN forgotten USING (identity) WHERE reason IS NULL
         UNION ALL BY NAME
         SELECT remembered.position, name, remembered.identity, remembered.content_hash, shard, row
-        FROM remembered LEFT JOIN parent_manifest USING (name) WHERE outcome <> 'quarantined';
+        FROM remembered LEFT JOIN parent_manifest USING (name)
+        ANTI JOIN forgotten ON forgotten.identity = remembered.identity
+        WHERE outcome <> 'quarantined';
 
         CREATE TABLE accepted AS
         SELECT * FROM usable QUALIFY row_number() OVER (PARTITION BY content_hash ORDER BY position) = 1;
@@ -80,7 +89,8 @@ def view_outcomes(connection: duckdb.DuckDBPyConnection, rows: list[Path], paren
         SELECT listing.position, listing.name, listing.identity, listing.etag,
                CASE WHEN usable.name IS NULL THEN 'quarantined'
                     WHEN usable.position = accepted.position THEN 'accepted' ELSE 'duplicate' END AS outcome,
-               CASE WHEN usable.name IS NULL THEN coalesce(rows.reason, remembered.reason) END AS reason,
+               CASE WHEN usable.name IS NULL
+                    THEN coalesce(rows.reason, remembered.reason, '{forgotten_people.REASON}') END AS reason,
                CASE WHEN usable.name IS NULL THEN coalesce(rows.detail, remembered.detail) END AS detail,
                usable.content_hash,
                CASE WHEN usable.position <> accepted.position THEN accepted.name END AS duplicate_of,
@@ -90,7 +100,7 @@ def view_outcomes(connection: duckdb.DuckDBPyConnection, rows: list[Path], paren
         LEFT JOIN accepted ON usable.content_hash = accepted.content_hash
         LEFT JOIN rows ON listing.name = rows.name
         LEFT JOIN remembered ON listing.name = remembered.name
-        """
+        """  # noqa: S608 - own names
     )
     (lost,) = parquet.one(connection, "SELECT count(*) FROM accepted WHERE shard IS NULL")
     if lost:
@@ -156,11 +166,26 @@ def write_tables(
         if name not in (LABELS, ATTRIBUTES) or _any_known(connection, schema):
             parquet.write(connection, "SELECT * FROM faces ORDER BY name", schema, folder / name)
     return Written(
-        snapshot=_content_hash(connection, config.size),
+        snapshot=content_hash(connection, config.size),
         images=images,
         people=len(dealt.splits),
         placed=dealt.placed,
-        **_split_sizes(connection),
+        **split_sizes(connection),
+    )
+
+
+def view_faces(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Make the view `faces` of the tables of a snapshot in `folder`, as `write_tables` does of what it writes."""
+    for name, schema in {MANIFEST: MANIFEST_COLUMNS, **_TABLES}.items():
+        files = [folder / name] if (folder / name).exists() else []
+        parquet.view(connection, f"own_{Path(name).stem}", files, schema)
+    connection.execute(
+        """
+        CREATE VIEW faces AS
+        SELECT own_manifest.*, own_descriptors.* EXCLUDE (name), own_labels.* EXCLUDE (name), attributes
+        FROM own_manifest JOIN own_descriptors USING (name)
+        LEFT JOIN own_labels USING (name) LEFT JOIN own_attributes USING (name)
+        """
     )
 
 
@@ -179,7 +204,7 @@ def _number(schema: pa.Schema, name: str) -> str:
     return f" AND NOT isnan({name})" if pa.types.is_floating(schema.field(name).type) else ""
 
 
-def _split_sizes(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
+def split_sizes(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
     found = connection.execute("SELECT split, count(*), count(DISTINCT identity) FROM faces GROUP BY split").fetchall()
     sizes = {split: (images, people) for split, images, people in found}
     return {
@@ -191,7 +216,7 @@ def _split_sizes(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, i
 _HASHED = ("name", "identity", "split", "content_hash", "image_hash")
 
 
-def _content_hash(connection: duckdb.DuckDBPyConnection, size: int) -> str:
+def content_hash(connection: duckdb.DuckDBPyConnection, size: int) -> str:
     """SHA-256 over what the snapshot holds, free of how its files are laid out or compressed."""
     digest = hashlib.sha256(json.dumps({"schema": SCHEMA_VERSION, "size": size}).encode())
     # Numbers that come from the source, not from calculation, which may differ between processors.

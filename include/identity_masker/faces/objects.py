@@ -60,8 +60,7 @@ def referenced(records: Iterable[VersionRecord], places: Places) -> set[str]:
 
 def living(versions: VersionStore) -> list[VersionRecord]:
     """The records of all versions of all datasets whose data were not purged."""
-    records = (record for name in versions.datasets() for record in versions.records(name))
-    return [record for record in records if versions.state(record.name, record.semver) != "purged"]
+    return [record for name in versions.datasets() for record in versions.living(name)]
 
 
 def stored(root: str) -> Iterator[StoredObject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError, ConflictError
 from identity_masker.faces.data_repository import DataRepository, Places
+from identity_masker.faces.descriptors import EMBEDDING
 from identity_masker.faces.face_set import FACTORS, LANDMARKS, FaceSet
 from identity_masker.faces.normalise import resized
 from identity_masker.faces.schema import (
     DESCRIPTOR_TABLE,
+    EMBEDDINGS,
     LABEL_COLUMNS,
     LABELS,
     MANIFEST,
@@ -75,6 +78,21 @@ class Snapshot:
         """One row an image, in the order of the manifest, NaN where it has none; None when no image has labels."""
         return self._table(LABELS).to_pandas() if LABELS in self.record.files else None
 
+    @cached_property
+    def embeddings(self) -> NDArray[np.float32]:
+        """Vectors (N, `descriptors.EMBEDDING`) of how pictures look from afar, in the order of the manifest."""
+        vectors = self._table(EMBEDDINGS)["embedding"].combine_chunks().values.to_numpy(zero_copy_only=False)
+        return vectors.astype(np.float32).reshape(-1, EMBEDDING)
+
+    def images(self, names: Sequence[str]) -> NDArray[np.uint8]:
+        """The stored squares (M, size, size, 3) of the pictures called `names`, in that order."""
+        places = self.manifest.set_index("name").loc[list(names), ["shard", "row"]].reset_index(drop=True)
+        found = np.empty((len(places), self.size, self.size, 3), dtype=np.uint8)
+        for shard, rows in places.groupby("shard"):
+            stored = read_shard(self.folder / str(shard), self.record.files[str(shard)].sha256, self.size)
+            found[rows.index.to_numpy()] = stored[rows["row"].to_numpy()]
+        return found
+
     def load(self, split: str, size: int) -> FaceSet:
         """The faces of `split` at `size` pixels.
 
@@ -83,10 +101,7 @@ class Snapshot:
         self._check_request(split, size)
         rows = np.flatnonzero((self.manifest["split"] == split).to_numpy())
         chosen = self.manifest.iloc[rows]
-        images = np.empty((len(rows), self.size, self.size, 3), dtype=np.uint8)
-        for shard, places in chosen.reset_index(drop=True).groupby("shard"):
-            stored = read_shard(self.folder / str(shard), self.record.files[str(shard)].sha256, self.size)
-            images[places.index.to_numpy()] = stored[places["row"].to_numpy()]
+        images = self.images(chosen["name"].tolist())
         factors, landmarks = self._labels_of(rows)
         identities = np.array(chosen["identity"].tolist(), dtype=np.str_)
         return FaceSet(resized(images, size), identities, factors, landmarks)

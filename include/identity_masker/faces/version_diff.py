@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker.faces.snapshot import Snapshot
@@ -81,7 +82,7 @@ def _difference(names: pd.Index) -> Difference:
 def _means(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, tuple[float, float]]:
     shared = [name for name in before.columns if name in after.columns and before[name].dtype.kind == "f"]
     means = {name: (float(before[name].mean()), float(after[name].mean())) for name in shared}
-    return {name: pair for name, pair in means.items() if pair == pair and pair[0] != pair[1]}
+    return {name: pair for name, pair in means.items() if not np.isnan(pair).any() and pair[0] != pair[1]}
 
 
 def _settings(before: dict[str, object], after: dict[str, object]) -> dict[str, tuple[object, object]]:

@@ -163,6 +163,10 @@ class VersionStore:
         """All records of `name`, oldest first."""
         return [self._read(name, semver) for semver in self.semvers(name)]
 
+    def living(self, name: str) -> list[VersionRecord]:
+        """The records of `name` whose data were not purged, oldest first."""
+        return [self._read(name, semver) for semver in self.semvers(name) if self.state(name, semver) != "purged"]
+
     def record(self, reference: str) -> VersionRecord:
         """The record that `reference` names; `latest` is the newest version that passed validation.
 
@@ -180,6 +184,12 @@ class VersionStore:
             allowed=f"one of {[f'{name}-{number}' for number in known]}" if known else "a version that was ingested",
             fix=self._advice(name, known),
         )
+
+    def valid_before(self, record: VersionRecord) -> VersionRecord | None:
+        """The last version before `record` that passed validation; None for none."""
+        older = [number for number in self.semvers(record.name) if order(number) < order(record.semver)]
+        found = next((number for number in reversed(older) if self.passed(record.name, number)), None)
+        return self._read(record.name, found) if found else None
 
     def newest(self, reference: str) -> str:
         """`reference` with `latest` meaning the newest version, whether it was validated or not."""

@@ -24,6 +24,15 @@ def add_version(snapshot: Snapshot, places: FeaturePlaces, now: datetime) -> App
     return added
 
 
+def drop_version(version: str, places: FeaturePlaces) -> None:
+    """Remove the rows and statistics of a dataset version that was purged."""
+    note = places.uri("ingested", f"{version}.json")
+    if artifacts.exists(note):
+        added = Appended.model_validate(artifacts.read_json(note))
+        for uri in (added.uri, added.statistics_uri, note):
+            artifacts.remove(uri)
+
+
 def image_rows(snapshot: Snapshot) -> pd.DataFrame:
     """One row a picture, which holds since the version was made; `dataset` is its name."""
     wanted = [name for name in IMAGE_QUALITY.features if name != "dataset"]
