@@ -17,14 +17,16 @@ from identity_masker.cli.main import main
 from identity_masker.errors import BadInputError, ConflictError, MaskerError
 from identity_masker.faces import forget, objects
 from identity_masker.faces.data_repository import DataRepository, Places, stored_files
+from identity_masker.faces.dataset_config import load_config
 from identity_masker.faces.garbage import collect
+from identity_masker.faces.ingest import ingest
 from identity_masker.faces.restoring import checkout, verify
 from identity_masker.faces.snapshot import open_from
 from identity_masker.faces.validation import validate
 from identity_masker.faces.version_diff import diff
 from identity_masker.faces.versions import VersionStore
 from identity_masker.registry import models
-from identity_masker.settings import settings
+from identity_masker.settings import PROJECT, settings
 
 pytestmark = pytest.mark.filterwarnings(
     # What DVC, Great Expectations and their dependencies do on import and in use.
@@ -189,3 +191,23 @@ def test_models_made_with_a_forgotten_person_are_listed(
     assert found.versions == ("folder-1.1.0",)
     assert found.models == ("1.1.0 (trained on folder-1.1.0)",)
     assert "--yes" in found.next
+
+
+def test_rendered_people_are_dealt_by_their_labels(places: Places) -> None:
+    config = load_config("rendered", PROJECT / "include" / "config").reading(source=None, images=680)
+    splits = config.splits.model_copy(update={"stratify": ("yaw",)})
+    made = ingest(config.model_copy(update={"splits": splits}), places, workers=1)
+    snapshot = open_from(str(made.version), places, validated=False)
+    labels = snapshot.labels
+    assert labels is not None
+    people = snapshot.manifest.merge(labels, on="name").groupby("identity")
+    to_the_right = people["factor_yaw"].agg(lambda values: (values >= 0).sum() * 2 >= len(values))
+    split = people["split"].first()
+    for side in (True, False):
+        mine = split[to_the_right == side]
+        for name, share in splits.shares().items():
+            assert abs((mine == name).sum() - share * len(mine)) <= 2, (side, name)
+    with pytest.raises(BadInputError, match="no picture has the label"):
+        ingest(
+            config.model_copy(update={"splits": splits.model_copy(update={"stratify": ("hat",)})}), places, workers=1
+        )

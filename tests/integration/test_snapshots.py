@@ -132,7 +132,8 @@ def test_labels_of_rendered_faces_stay_with_their_pictures(places: Places) -> No
     version = ingest(config.model_copy(update={"reader": reader, "shard_images": 7}), places, workers=2).version
     assert version is not None
     snapshot = open_from(version, places, validated=False)
-    drawn = {one.name: one for one in reader.open(list(reader.listing()), 1)}
+    with reader.open(list(reader.listing()), 1) as opened:
+        drawn = {one.name: one for one in opened}
     for split in snapshot.splits:
         faces = snapshot.load(split, 64)
         names = snapshot.manifest.loc[snapshot.manifest["split"] == split, "name"]

@@ -95,9 +95,9 @@ def _write_rows(path: Path, stored: list[pa.Table], others: list[dict[str, Any]]
 
 
 def _worked(config: DatasetConfig, listed: Sequence[Listed], workers: int) -> Iterator[_Worked]:
-    inputs = config.reader.open(listed, workers)
-    chunks = iter(lambda: list(islice(inputs, _AT_ONCE)), [])
-    yield from in_order(lambda chunk: _work(chunk, config), chunks, workers)
+    with config.reader.open(listed, workers) as inputs:
+        chunks = iter(lambda: list(islice(inputs, _AT_ONCE)), [])
+        yield from in_order(lambda chunk: _work(chunk, config), chunks, config.reader.threads(workers))
 
 
 def _work(chunk: list[FaceInput], config: DatasetConfig) -> _Worked:

@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _DARK, _BRIGHT = 16 / 255, 239 / 255
+_IMMERKAER = np.float32((np.pi / 2) ** 0.5 / 6)
 _LOW, _LOW_COLOUR = 8, 4
 
 
@@ -129,8 +130,8 @@ def _noise(luma: Floats) -> Floats:
     # The difference of two Laplacians, [1 -2 1]' [1 -2 1], does not see edges and is blind to light.
     rows = luma[:, :-2] - 2 * luma[:, 1:-1] + luma[:, 2:]
     both = rows[:, :, :-2] - 2 * rows[:, :, 1:-1] + rows[:, :, 2:]
-    level: Floats = (np.abs(both).mean(axis=(1, 2)) * (np.sqrt(np.pi / 2) / 6)).astype(np.float32)
-    return level
+    level: Floats = np.abs(both).mean(axis=(1, 2), dtype=np.float32)
+    return level * _IMMERKAER
 
 
 def _face(anchors: Floats | None, sides: Floats | None, count: int) -> dict[str, Floats]:

@@ -225,7 +225,9 @@ def _merged(made: Plan, rows: list[Path], desk: _Desk, folder: Path, staged: Pat
             raise SourceRefusedError(result, got=_found(counts, made.config))
         record, new = _registered(made, connection, counts, account_uri, desk, staged)
     log.info("ingested", version=record.version, new=new, **counts.model_dump(include={"accepted", "quarantined"}))
-    return _result(record.counts, account_uri, started, read=made.new, record=record, new=new)
+    # The same pictures may have been found beside other refused ones, so the account is this one's own.
+    counts = counts.model_copy(update={"split_images": record.counts.split_images})
+    return _result(counts, account_uri, started, read=made.new, record=record, new=new)
 
 
 def _registered(

@@ -30,7 +30,7 @@ LISTING_COLUMNS = pa.schema(
 def write_listing(reader: Reader, desk: Path, connection: duckdb.DuckDBPyConnection) -> int:
     """List the source of `reader` into `desk/listing.parquet`; the number of inputs. Makes the view `listing`.
 
-    The second and third input of one name are called NAME#2 and NAME#3, so that each is accounted for.
+    The second and third input of the name 1.jpg are called 1#2.jpg and 1#3.jpg, so that each is accounted for.
     """
     raw = desk / "raw.parquet"
     with pq.ParquetWriter(raw, LISTING_COLUMNS) as writer:
@@ -43,7 +43,8 @@ def write_listing(reader: Reader, desk: Path, connection: duckdb.DuckDBPyConnect
         WITH numbered AS (
             SELECT position, identity, etag, key,
                    row_number() OVER (PARTITION BY name ORDER BY position) AS copy,
-                   CASE WHEN copy = 1 THEN name ELSE name || '#' || copy END AS name
+                   CASE WHEN copy = 1 THEN name
+                        ELSE regexp_replace(name, '([.][^./]*)?$', '#' || copy || '\\1') END AS name
             FROM read_parquet({parquet.quoted(str(raw))})
         )
         SELECT * FROM numbered {chosen} ORDER BY position

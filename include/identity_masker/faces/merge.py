@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from identity_masker.errors import MaskerError
+from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.faces import forgotten as forgotten_people
 from identity_masker.faces import parquet
 from identity_masker.faces.block import ROW_COLUMNS
 from identity_masker.faces.dataset_config import DatasetConfig
+from identity_masker.faces.face_set import FACTORS
 from identity_masker.faces.forgotten import Forgotten
 from identity_masker.faces.schema import (
     ATTRIBUTE_COLUMNS,
@@ -141,8 +142,6 @@ def write_tables(
 ) -> Written:
     """Deal the people to splits and write all tables; those of labels and of attributes only where there are any."""
     people = [person for (person,) in connection.execute("SELECT DISTINCT identity FROM accepted").fetchall()]
-    dealt = deal(people, config.splits, placed_before)
-    connection.register("dealt", pa.table({"identity": list(dealt.splits), "split": list(dealt.splits.values())}))
     connection.execute(
         f"""
         CREATE VIEW known AS
@@ -155,11 +154,16 @@ def write_tables(
         CREATE VIEW described AS
         SELECT {", ".join(_described())} FROM known
         UNION ALL BY NAME SELECT {", ".join(_described())} FROM rows WHERE image_hash IS NOT NULL;
-
+        """  # noqa: S608 - own names
+    )
+    dealt = deal(people, config.splits, placed_before, _strata(connection, config.splits.stratify))
+    connection.register("dealt", pa.table({"identity": list(dealt.splits), "split": list(dealt.splits.values())}))
+    connection.execute(
+        """
         CREATE VIEW faces AS
         SELECT placed.* EXCLUDE (position), split, described.* EXCLUDE (name)
         FROM placed JOIN described USING (name) JOIN dealt USING (identity)
-        """  # noqa: S608 - own names
+        """
     )
     images = parquet.write(connection, "SELECT * FROM faces ORDER BY name", MANIFEST_COLUMNS, folder / MANIFEST)
     for name, schema in _TABLES.items():
@@ -172,6 +176,41 @@ def write_tables(
         placed=dealt.placed,
         **split_sizes(connection),
     )
+
+
+def _strata(connection: duckdb.DuckDBPyConnection, labels: Sequence[str]) -> dict[str, str] | None:
+    """The stratum of each person: of factors whether they are mostly above 0, of attributes the most common value."""
+    if not labels:
+        return None
+    strata: dict[str, str] = {}
+    for label in labels:
+        values = _of_people(connection, label)
+        if not any(values.values()):
+            raise BadInputError(
+                "no picture has the label that splits are stratified by",
+                got=label,
+                allowed=f"one of {', '.join(FACTORS)}, or an attribute of the source",
+                fix="correct splits.stratify in the dataset's configuration",
+            )
+        strata = {person: f"{strata.get(person, '')}\0{value}" for person, value in values.items()}
+    return strata
+
+
+def _of_people(connection: duckdb.DuckDBPyConnection, label: str) -> dict[str, str]:
+    """The most common value of a label among each person's pictures, empty where none has it."""
+    if label in FACTORS:
+        value = f"CASE WHEN factor_{label} >= 0 THEN 'above' WHEN factor_{label} < 0 THEN 'below' END"
+    else:
+        path = parquet.quoted(f'$."{label}"')
+        value = f"json_extract_string(attributes, {path})"
+    rows = connection.execute(
+        f"""
+        SELECT identity, coalesce(value, '')
+        FROM (SELECT identity, {value} AS value FROM accepted JOIN described USING (name)) GROUP BY identity, value
+        QUALIFY row_number() OVER (PARTITION BY identity ORDER BY value IS NULL, count(*) DESC, value) = 1
+        """  # noqa: S608 - a label has no quotes
+    ).fetchall()
+    return dict(rows)
 
 
 def view_faces(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:

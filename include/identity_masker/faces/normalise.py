@@ -30,6 +30,8 @@ def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 def square_points(points: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """Points (…, 2) as fractions of a `width` × `height` picture, as fractions of its central square."""
+    if width == height:
+        return points
     left, top, side = _centre(width, height)
     offset = np.array([left, top], dtype=np.float32)
     scale = np.array([width, height], dtype=np.float32)
@@ -41,10 +43,10 @@ def aligned(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
     """The face in `pixels` (H, W, 3), turned, scaled and moved so that its anchors come to lie at `anchors.FRAME`.
 
-    `anchors` (5, 2) are fractions of width and height. Gives the square (size, size, 3), the anchors as fractions of
-    it, and the pixels of the source that its side is long. Beyond the picture's edge its last pixels go on.
+    `anchors` (5, 2) are in pixels. Gives the square (size, size, 3), the anchors as fractions of it, and the pixels of
+    the source that its side is long. Beyond the picture's edge its last pixels go on.
     """
-    points = anchors.astype(np.float64) * (pixels.shape[1], pixels.shape[0])
+    points = anchors.astype(np.float64)
     move = similarity(points, FRAME * size)
     step = float(np.hypot(move[0, 0], move[1, 0]))
     back = np.linalg.inv(move[:, :2])

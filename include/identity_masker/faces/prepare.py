@@ -104,10 +104,12 @@ def _squared(
 
 
 def _moved(labels: Labels | None, width: int, height: int) -> Labels | None:
-    if labels is None or width == height:
-        return labels
-    landmarks, anchors = (
-        None if points is None else square_points(points, width, height)
-        for points in (labels.landmarks, labels.anchors)
-    )
+    if labels is None:
+        return None
+    landmarks, anchors = labels.landmarks, labels.anchors
+    if landmarks is not None:
+        landmarks = square_points(landmarks, width, height)
+    if anchors is not None:
+        shares: NDArray[np.float32] = (anchors / (width, height)).astype(np.float32)
+        anchors = square_points(shares, width, height)
     return replace(labels, landmarks=landmarks, anchors=anchors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from identity_masker.faces.descriptors import EMBEDDING
 from identity_masker.faces.face_set import FACTORS, LANDMARKS, FaceSet
 from identity_masker.faces.normalise import resized
 from identity_masker.faces.schema import (
+    ATTRIBUTES,
     DESCRIPTOR_TABLE,
     EMBEDDINGS,
     LABEL_COLUMNS,
@@ -74,15 +76,30 @@ class Snapshot:
         return table
 
     @cached_property
+    def embeddings(self) -> NDArray[np.float32]:
+        """How each picture looks from afar, in the order of the manifest: (N, `descriptors.EMBEDDING`)."""
+        column = self._table(EMBEDDINGS)["embedding"].combine_chunks()
+        values: NDArray[np.float32] = column.flatten().to_numpy()
+        return values.reshape(len(column), -1)
+
+    @cached_property
+    def attributes(self) -> pd.DataFrame | None:
+        """What the source knows of each picture, one column each after `name`, in the order of the manifest.
+
+        None when it knows nothing of any picture.
+        """
+        if ATTRIBUTES not in self.record.files:
+            return None
+        import pandas as pd
+
+        table = self._table(ATTRIBUTES)
+        rows = [json.loads(text) if text else {} for text in table["attributes"].to_pylist()]
+        return pd.DataFrame([{"name": name, **row} for name, row in zip(table["name"].to_pylist(), rows, strict=True)])
+
+    @cached_property
     def labels(self) -> pd.DataFrame | None:
         """One row an image, in the order of the manifest, NaN where it has none; None when no image has labels."""
         return self._table(LABELS).to_pandas() if LABELS in self.record.files else None
-
-    @cached_property
-    def embeddings(self) -> NDArray[np.float32]:
-        """Vectors (N, `descriptors.EMBEDDING`) of how pictures look from afar, in the order of the manifest."""
-        vectors = self._table(EMBEDDINGS)["embedding"].combine_chunks().values.to_numpy(zero_copy_only=False)
-        return vectors.astype(np.float32).reshape(-1, EMBEDDING)
 
     def images(self, names: Sequence[str]) -> NDArray[np.uint8]:
         """The stored squares (M, size, size, 3) of the pictures called `names`, in that order."""

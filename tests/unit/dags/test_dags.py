@@ -132,7 +132,12 @@ def steps(dag: DAG) -> list[MaskerStep]:
     [
         (
             "ingest_faces",
-            {"ingest": "data ingest", "validate": "data validate", "describe": "features ingest"},
+            {
+                "plan": "data plan",
+                "ingest": "data ingest",
+                "validate": "data validate",
+                "describe": "features ingest",
+            },
         ),
         (
             "train_masker",
@@ -178,7 +183,8 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
 
 def test_a_dataset_is_announced_and_described_once_it_is_valid(bag: DagBag) -> None:
     dag = bag.dags["ingest_faces"]
-    assert dag.get_task("ingest").downstream_task_ids >= {"validate"}
+    for before, after in itertools.pairwise(["plan", "read", "ingest", "validate", "publish"]):
+        assert after in dag.get_task(before).downstream_task_ids
     assert dag.get_task("validate").downstream_task_ids == {"publish", "describe"}
 
 

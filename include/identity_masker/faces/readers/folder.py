@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -34,12 +35,17 @@ class FolderReader(BaseModel):
                 text(relative.as_posix()), person(relative.parts, self.identity), stamp(path), os.fsencode(relative)
             )
 
-    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[FaceInput]:
-        for one in listed:
-            yield FaceInput(one.name, one.identity, partial(read_file, self.path / os.fsdecode(one.key)))
+    @contextlib.contextmanager
+    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
+        yield (
+            FaceInput(one.name, one.identity, partial(read_file, self.path / os.fsdecode(one.key))) for one in listed
+        )
 
     def limited(self, images: int) -> Self:
         return self.model_copy(update={"images": images})
+
+    def threads(self, workers: int) -> int:
+        return workers
 
     def origin(self) -> str:
         return str(self.path.absolute())

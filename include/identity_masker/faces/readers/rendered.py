@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -41,7 +43,8 @@ class RenderedReader(BaseModel):
                 pack(person=person, shot=shot),
             )
 
-    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[FaceInput]:
+    @contextlib.contextmanager
+    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
         import torch
 
         parts = (listed[at : at + BATCH] for at in range(0, len(listed), BATCH))
@@ -49,8 +52,7 @@ class RenderedReader(BaseModel):
         # The workers fill the cores; threads inside of each operation would only wait for one another.
         torch.set_num_threads(1)
         try:
-            for batch in in_order(self._draw, parts, workers):
-                yield from batch
+            yield chain.from_iterable(in_order(self._draw, parts, workers))
         finally:
             torch.set_num_threads(threads)
 
@@ -58,6 +60,9 @@ class RenderedReader(BaseModel):
         """Fewer pictures come from fewer people, so that each is still seen as often."""
         people = max(_FEWEST_PEOPLE, round(self.people * images / self.images))
         return self.model_copy(update={"images": images, "people": min(people, max(self.people, images))})
+
+    def threads(self, workers: int) -> int:
+        return workers
 
     def origin(self) -> str:
         return f"rendered faces, seed {self.seed}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -25,7 +26,8 @@ class Labels:
 
     factors     (16,) as in `FaceSet`
     landmarks   (10, 2) as in `FaceSet`
-    anchors     (5, 2), in the order of `anchors.ANCHORS`, as fractions of width and height of the upright picture
+    anchors     (5, 2) in the order of `anchors.ANCHORS`; in pixels of the upright picture as readers give them, as
+                fractions of the square once the picture is normalised
     attributes  whatever else, by name
     """
 
@@ -81,15 +83,19 @@ class Reader(Protocol):
         """
         ...
 
-    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[FaceInput]:
-        """These inputs, in this order; what has vanished meanwhile is refused when it is read.
+    def open(self, listed: Sequence[Listed], workers: int) -> AbstractContextManager[Iterator[FaceInput]]:
+        """These inputs, in this order, which can be read until the context ends.
 
-        A reader that computes or waits may do so in `workers` threads.
+        What has vanished meanwhile is refused when it is read. A reader that computes may do so in `workers` threads.
         """
         ...
 
     def limited(self, images: int) -> Self:
         """The same source with at most `images` inputs."""
+        ...
+
+    def threads(self, workers: int) -> int:
+        """How many threads read it best on `workers` cores: more where reading is waiting for another machine."""
         ...
 
     def origin(self) -> str:

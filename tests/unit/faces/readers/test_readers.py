@@ -11,12 +11,13 @@ import pytest
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.decode import Limits, UndecodableError
 from identity_masker.faces.readers import FolderReader, RenderedReader
-from identity_masker.faces.readers.source import FaceInput
+from identity_masker.faces.readers.source import FaceInput, Listed
 from identity_masker.faces.readers.workers import in_order
 
 
 def inputs(reader: FolderReader | RenderedReader) -> list[FaceInput]:
-    return list(reader.open(list(reader.listing()), 2))
+    with reader.open(list(reader.listing()), 2) as opened:
+        return list(opened)
 
 
 def reason(source: FaceInput, limits: Limits | None = None) -> str:
@@ -116,10 +117,13 @@ def test_rendered_faces_have_people_names_and_labels() -> None:
 def test_rendered_faces_do_not_depend_on_the_number_of_workers() -> None:
     reader = RenderedReader(people=4, images=300)
     listed = list(reader.listing())
-    alone = [one.read(Limits()) for one in reader.open(listed, 1)]
-    several = [one.read(Limits()) for one in reader.open(listed[:5], 3)]
-    several += [one.read(Limits()) for one in reader.open(listed[5:], 3)]
-    np.testing.assert_array_equal(np.stack(alone), np.stack(several))  # type: ignore[arg-type]
+
+    def drawn(part: list[Listed], workers: int) -> list[Any]:
+        with reader.open(part, workers) as opened:
+            return [one.read(Limits()) for one in opened]
+
+    alone, several = drawn(listed, 1), drawn(listed[:5], 3) + drawn(listed[5:], 3)
+    np.testing.assert_array_equal(np.stack(alone), np.stack(several))
 
 
 def test_the_etag_of_a_rendered_face_follows_what_draws_it() -> None:
