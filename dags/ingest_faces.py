@@ -73,14 +73,18 @@ with DAG(
         execution_timeout=timedelta(hours=1),
     )
 
-    # A source with little that is new has no parts: `ingest` reads it on its way.
+    @task(**LIGHT)
+    def parts(planned):
+        """What is to be read, a part a pod; nothing when there is so little that `ingest` reads it on its way."""
+        return planned["parts"]
+
     read = MaskerStep.partial(
         task_id="read",
         command="data read",
         pool=STEPS_POOL,
         execution_timeout=timedelta(hours=2),
         map_index_template="part {{ task.options['part'] }}",
-    ).expand(options=plan.output["parts"])
+    ).expand(options=parts(plan.output))
 
     ingest = MaskerStep(
         task_id="ingest",
@@ -115,5 +119,5 @@ with DAG(
             "warnings": validated["warnings"],
         }
 
-    plan >> read >> ingest >> validate >> publish(ingest.output, validate.output)
+    read >> ingest >> validate >> publish(ingest.output, validate.output)
     validate >> describe

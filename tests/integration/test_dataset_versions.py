@@ -194,7 +194,7 @@ def test_models_made_with_a_forgotten_person_are_listed(
 
 
 def test_rendered_people_are_dealt_by_their_labels(places: Places) -> None:
-    config = load_config("rendered", PROJECT / "include" / "config").reading(source=None, images=680)
+    config = load_config("rendered", PROJECT / "include" / "config").reading(source=None, images=340)
     splits = config.splits.model_copy(update={"stratify": ("yaw",)})
     made = ingest(config.model_copy(update={"splits": splits}), places, workers=1)
     snapshot = open_from(str(made.version), places, validated=False)

@@ -22,6 +22,7 @@ from identity_masker.faces.findings import Finding
 from identity_masker.faces.ingest import ingest
 from identity_masker.faces.integrity import pixels, schema
 from identity_masker.faces.rules import Rule
+from identity_masker.faces.schema import DESCRIPTOR_TABLE, MANIFEST
 from identity_masker.faces.snapshot import Snapshot, open_from
 from identity_masker.faces.tables import image_table, ingestion_table, people_table
 from identity_masker.faces.validation import RulesBrokenError, validate
@@ -131,7 +132,7 @@ def tables(snapshot: Snapshot) -> Any:
 
 
 def images(snapshot: Snapshot) -> pd.DataFrame:
-    return image_table(snapshot.manifest, snapshot.descriptors)
+    return image_table(snapshot.table(MANIFEST), snapshot.table(DESCRIPTOR_TABLE))
 
 
 @pytest.mark.parametrize(

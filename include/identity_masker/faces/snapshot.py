@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError, ConflictError
 from identity_masker.faces.data_repository import DataRepository, Places
-from identity_masker.faces.descriptors import EMBEDDING
 from identity_masker.faces.face_set import FACTORS, LANDMARKS, FaceSet
 from identity_masker.faces.normalise import resized
 from identity_masker.faces.schema import (
@@ -66,19 +65,19 @@ class Snapshot:
     @cached_property
     def manifest(self) -> pd.DataFrame:
         """One row an image, in the order of names; columns as in `schema.MANIFEST_COLUMNS`."""
-        table: pd.DataFrame = self._table(MANIFEST).to_pandas()
+        table: pd.DataFrame = self.table(MANIFEST).to_pandas()
         return table
 
     @cached_property
     def descriptors(self) -> pd.DataFrame:
         """One row an image, in the order of the manifest; columns as in `schema.DESCRIPTOR_COLUMNS`."""
-        table: pd.DataFrame = self._table(DESCRIPTOR_TABLE).to_pandas()
+        table: pd.DataFrame = self.table(DESCRIPTOR_TABLE).to_pandas()
         return table
 
     @cached_property
     def embeddings(self) -> NDArray[np.float32]:
         """How each picture looks from afar, in the order of the manifest: (N, `descriptors.EMBEDDING`)."""
-        column = self._table(EMBEDDINGS)["embedding"].combine_chunks()
+        column = self.table(EMBEDDINGS)["embedding"].combine_chunks()
         values: NDArray[np.float32] = column.flatten().to_numpy()
         return values.reshape(len(column), -1)
 
@@ -92,14 +91,14 @@ class Snapshot:
             return None
         import pandas as pd
 
-        table = self._table(ATTRIBUTES)
+        table = self.table(ATTRIBUTES)
         rows = [json.loads(text) if text else {} for text in table["attributes"].to_pylist()]
         return pd.DataFrame([{"name": name, **row} for name, row in zip(table["name"].to_pylist(), rows, strict=True)])
 
     @cached_property
     def labels(self) -> pd.DataFrame | None:
         """One row an image, in the order of the manifest, NaN where it has none; None when no image has labels."""
-        return self._table(LABELS).to_pandas() if LABELS in self.record.files else None
+        return self.table(LABELS).to_pandas() if LABELS in self.record.files else None
 
     def images(self, names: Sequence[str]) -> NDArray[np.uint8]:
         """The stored squares (M, size, size, 3) of the pictures called `names`, in that order."""
@@ -147,7 +146,8 @@ class Snapshot:
             None if np.isnan(points).all() else np.ascontiguousarray(points).reshape(-1, LANDMARKS, 2),
         )
 
-    def _table(self, name: str) -> pa.Table:
+    def table(self, name: str) -> pa.Table:
+        """A table of the snapshot, for instance `schema.MANIFEST`."""
         path = self.folder / name
         content = path.read_bytes()
         check(path, content, self.record.files[name].sha256)

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from identity_masker.faces.consent import states
@@ -21,9 +22,23 @@ KEYS: Mapping[Table, str | None] = {"images": "name", "people": "identity", "ing
 """The column that names a row of each table."""
 
 
-def image_table(manifest: pd.DataFrame, descriptors: pd.DataFrame) -> pd.DataFrame:
-    """A row an image: manifest and descriptors, joined by name."""
-    return manifest.merge(descriptors, on="name", how="outer", validate="one_to_one")
+def image_table(manifest: pa.Table, descriptors: pa.Table) -> pd.DataFrame:
+    """A row an image: manifest and descriptors side by side, by name. Texts are `schema.TEXT`.
+
+    The memory of the two tables is given up column by column, so they cannot be used afterwards.
+    """
+    import pandas as pd
+
+    if manifest["name"].equals(descriptors["name"]):  # as they are written, in the order of names
+        both = manifest
+        for name in descriptors.column_names[1:]:
+            both = both.append_column(descriptors.schema.field(name), descriptors[name])
+    else:
+        both = manifest.join(descriptors, "name", join_type="full outer")
+    del manifest, descriptors
+    texts = {pa.string(): pd.StringDtype("pyarrow")}
+    found: pd.DataFrame = both.to_pandas(types_mapper=texts.get, split_blocks=True, self_destruct=True)
+    return found
 
 
 def likeness_table(images: pd.DataFrame, embeddings: NDArray[np.float32], margins: NDArray[np.float32]) -> pd.DataFrame:

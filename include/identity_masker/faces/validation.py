@@ -25,6 +25,7 @@ from identity_masker.faces.findings import Finding, Report
 from identity_masker.faces.likeness import identity_margins
 from identity_masker.faces.report_page import page
 from identity_masker.faces.rules import Rule, Table
+from identity_masker.faces.schema import DESCRIPTOR_TABLE, MANIFEST
 from identity_masker.faces.snapshot import Snapshot
 from identity_masker.faces.tables import image_table, ingestion_table, likeness_table, people_table
 from identity_masker.faces.versions import VersionStore
@@ -116,14 +117,14 @@ def validate(
 
 
 def _findings(snapshot: Snapshot, rules: dict[str, Rule], folder: Path, aids: Aids) -> list[Finding]:
-    images = image_table(snapshot.manifest, snapshot.descriptors)
+    images = image_table(snapshot.table(MANIFEST), snapshot.table(DESCRIPTOR_TABLE))
     now = datetime.now(UTC)
     integrity_of = [integrity.pixels(snapshot), integrity.schema(images)]
     if not all(finding.ok for finding in integrity_of):
         return integrity_of  # the other rules would be asked of tables that are not what they say
     tables: dict[Table, pd.DataFrame] = {
         "images": likeness_table(images, snapshot.embeddings, _margins(snapshot, images, aids)),
-        "people": people_table(snapshot.manifest, aids.consent, now.date()),
+        "people": people_table(images, aids.consent, now.date()),
         "ingestion": ingestion_table(snapshot.record, now),
         "drift": drift_table(snapshot.descriptors, aids.before.descriptors if aids.before else None),
     }

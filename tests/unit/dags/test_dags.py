@@ -183,7 +183,7 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
 
 def test_a_dataset_is_announced_and_described_once_it_is_valid(bag: DagBag) -> None:
     dag = bag.dags["ingest_faces"]
-    for before, after in itertools.pairwise(["plan", "read", "ingest", "validate", "publish"]):
+    for before, after in itertools.pairwise(["plan", "parts", "read", "ingest", "validate", "publish"]):
         assert after in dag.get_task(before).downstream_task_ids
     assert dag.get_task("validate").downstream_task_ids == {"publish", "describe"}
 
