@@ -46,9 +46,8 @@ def main() -> None:
     for step, seconds in told["seconds"].items():
         print(f"| {step} | {seconds:.1f} |")
     print(f"| together | {sum(told['seconds'].values()):.1f} |\n")
-    print(
-        f"CPU time {told['cpu']:.1f} s, peak memory {told['peak_gb']:.2f} GB; broken rules found: {', '.join(told['broken'])}."
-    )
+    print(f"CPU time {told['cpu']:.1f} s, peak memory {told['peak_gb']:.2f} GB.")
+    print(f"Broken rules found: {', '.join(told['broken'])}.")
 
 
 def _write(folder: Path, rows: int) -> None:
