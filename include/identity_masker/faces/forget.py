@@ -163,7 +163,7 @@ def _rewrite_shards(
     rows = defaultdict(list)
     for shard, row in zip(kept["shard"].to_pylist(), kept["row"].to_pylist(), strict=True):
         rows[shard].append(row)
-    moved = {}
+    moved: dict[tuple[str, int], tuple[str, int]] = {}
     for shard in sorted(shards):
         stay = sorted(rows[shard])
         path = without(staged, shard, stay, size)

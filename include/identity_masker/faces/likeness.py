@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Indices = NDArray[np.int64]
+Indices = NDArray[np.integer]
 
 HASH_BITS = 4
 """Perceptual hashes of near duplicates differ in at most so many of their 64 bits."""
@@ -56,13 +56,13 @@ def identity_margins(embeddings: Floats, people: Indices) -> Floats:
     points = _spread_alike(embeddings, people, sizes)
     sums = np.zeros((count, points.shape[1]), dtype=np.float32)
     np.add.at(sums, people, points)
-    centres = sums / np.maximum(sizes, 1)[:, None]
+    centres = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
     own_size = sizes[people]
     with np.errstate(divide="ignore", invalid="ignore"):
         others = (sums[people] - points) / (own_size - 1)[:, None]
         own = ((points - others) ** 2).sum(axis=1)
     nearest = _nearest_other(points, centres, people)
-    margins = ((nearest - own) / (nearest + own)).astype(np.float32)
+    margins: Floats = ((nearest - own) / (nearest + own)).astype(np.float32)
     margins[own_size < 2] = np.nan
     return margins
 

@@ -36,7 +36,8 @@ def profile_rows(path: Path, unit: Callable[[str], str], now: datetime) -> pd.Da
         raise BadInputError("rows of the file name no user", got=f"{int(empty.sum())} of {len(rows)} rows")
     missing: dict[str, Any] = {name: None for name in USER_PROFILE.features if name not in rows.columns}
     units = [unit(str(user)) for user in rows[USER_PROFILE.entity]]
-    return rows.assign(**missing, **{USER_PROFILE.entity: units, TIME: _times(rows, now)})
+    known_since = _times(rows, now)
+    return rows.assign(**missing).assign(**{USER_PROFILE.entity: units}).assign(**{TIME: known_since})
 
 
 def _read(path: Path) -> pd.DataFrame:
