@@ -26,6 +26,7 @@ NAMES = [
     "evaluate_experiments",
     "ingest_faces",
     "keep_house",
+    "mask_media",
     "promote_canary",
     "roll_back",
     "train_masker",
@@ -158,6 +159,7 @@ def steps(dag: DAG) -> list[MaskerStep]:
             "keep_house",
             {"compact": "events compact", "collect": "features collect", "materialize": "features materialize"},
         ),
+        ("mask_media", {"plan": "media plan", "track": "media track", "assemble": "media assemble"}),
         ("roll_back", {"rollback": "release rollback"}),
         ("watch_drift", {"watch": "drift watch"}),
     ],
@@ -202,6 +204,16 @@ def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: 
     assert stage.max_active_tis_per_dagrun == 1
 
 
+def test_media_are_masked_chunk_by_chunk(bag: DagBag) -> None:
+    dag = bag.dags["mask_media"]
+    for before, after in itertools.pairwise(["plan", "chunks", "mask", "assemble"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    for before, after in itertools.pairwise(["plan", "frames", "detect", "track", "mask"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert all(dag.get_task(name).is_mapped for name in ("detect", "mask"))
+    assert dag.get_task("mask").partial_kwargs["hardware"] == "gpu"
+
+
 @pytest.mark.parametrize(
     ("name", "param", "value"),
     [
@@ -217,6 +229,11 @@ def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: 
         ("evaluate_experiments", "as_of", "yesterday"),
         ("check_drift", "start", "yesterday"),
         ("check_drift", "version", "--help"),
+        ("mask_media", "source", ""),
+        ("mask_media", "strength", 0),
+        ("mask_media", "strength", 1.5),
+        ("mask_media", "version", "--help"),
+        ("mask_media", "faceless", "delete"),
         ("promote_canary", "policy", "../../etc/passwd"),
         ("promote_canary", "version", ""),
         ("roll_back", "version", "--help"),
