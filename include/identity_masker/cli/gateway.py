@@ -81,7 +81,8 @@ def command(
     ):
         gateway = Gateway(
             _taken(config, capacity), config.control_url, assign=experiments, look_up=look_up, guard=guard,
-            limiter=_limiter(config), release=_release, credentials=credentials("gateway"), operations_apart=admin is not None,
+            limiter=_limiter(config), release=_release, credentials=credentials("gateway"),
+            operations_apart=admin is not None,
         )  # fmt: skip
         runner = Runner(
             gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain, tls=secured

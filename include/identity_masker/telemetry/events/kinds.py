@@ -48,7 +48,8 @@ COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
 
 Of a sampled request, by the examiner (`masking.examination`): `leak` from 0 to 1, `face_found` 0 or 1, `outside` from
 0 to 1. `via` is why the request went to its variant; `shadow` marks a copy whose answer nobody got.
-`source` is the camera or stream that the client named. `sample` is where, in the store, the picture lies that came in, if its people agreed to that and chance drew it.
+`source` is the camera or stream that the client named. `sample` is where, in the store, the picture lies that came in,
+if its people agreed to that and chance drew it.
 """
 
 LATER = frozenset({"masked_code", "leak", "face_found", "outside", "via", "source", "sample"})
