@@ -55,6 +55,9 @@ REASONS = {
     "corrupt": Explanation("the picture cannot be decoded", "a whole, valid file", _AGAIN),
     "unreadable": Explanation("the file cannot be read", "a readable file", "grant the right to read it"),
     "not_a_file": Explanation("this is not a regular file", "a picture file", "remove it, or repair the link"),
+    "forgotten": Explanation(
+        "the person asked to be forgotten", "pictures of others", "remove their pictures from the source"
+    ),
     "missing": Explanation(
         "a list names a file that is not there", "files for all names in the list", "copy the file, or correct the list"
     ),

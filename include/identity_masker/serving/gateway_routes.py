@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MASK = "/v1/mask"
 LONGEST_USER = 256
+SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+"""What names a camera or stream."""
+
 PERMISSIONS = {
     MASK: "mask",
     "/v1/events": "events:write",
@@ -54,6 +58,14 @@ SampleConsent = Annotated[
     Header(
         alias="x-sample-consent",
         description="`yes`: all people in the picture agreed to its being kept for some days, should it be drawn.",
+    ),
+]
+SourceId = Annotated[
+    str | None,
+    Header(
+        alias="x-source-id",
+        pattern=f"^{SOURCE.pattern}$",
+        description="The camera or stream that the picture comes from. Logged as it is, so name no person.",
     ),
 ]
 UserAttributes = Annotated[
@@ -147,9 +159,10 @@ def _masking(gateway: Gateway) -> APIRouter:
         user: UserId = None,
         given: UserAttributes = None,
         consent: SampleConsent = "no",
+        source: SourceId = None,
     ) -> Response:
         # The options go on with the request; they are read here so that a wrong one fails early.
-        return await gateway.mask(request, user, given, consent=consent == "yes")
+        return await gateway.mask(request, user, given, consent=consent == "yes", source=source or "")
 
     return router
 
@@ -157,13 +170,20 @@ def _masking(gateway: Gateway) -> APIRouter:
 def _read(request: Request) -> dict[str, Any]:
     """The parameters of the masking route. Raises `HttpError` 422 where one is not as described."""
     headers = request.headers
-    user, consent = headers.get("x-user-id"), headers.get("x-sample-consent", "no")
+    user, consent, source = (headers.get(f"x-{name}") for name in ("user-id", "sample-consent", "source-id"))
     if user is not None and len(user) > LONGEST_USER:
         raise _invalid("header.x-user-id", f"{len(user)} characters", f"at most {LONGEST_USER} characters")
-    if consent not in ("yes", "no"):
+    if consent not in ("yes", "no", None):
         raise _invalid("header.x-sample-consent", consent[:20], "yes or no")
-    given = headers.get("x-user-attributes")
-    return {"options": options_of(request), "user": user, "given": given, "consent": consent}
+    if source is not None and not SOURCE.fullmatch(source):
+        raise _invalid("header.x-source-id", source[:20], f"letters, digits, dots and hyphens: {SOURCE.pattern}")
+    return {
+        "options": options_of(request),
+        "user": user,
+        "given": headers.get("x-user-attributes"),
+        "consent": consent or "no",
+        "source": source,
+    }
 
 
 def _invalid(name: str, got: str, allowed: str) -> HttpError:
