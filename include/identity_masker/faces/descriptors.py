@@ -143,7 +143,7 @@ def _face(anchors: Floats | None, sides: Floats | None, count: int) -> dict[str,
 
 def _spectrum(planes: Floats, low: int) -> Floats:
     basis = _cosines(planes.shape[1], low)
-    spectrum: Floats = basis @ planes @ basis.T
+    spectrum: Floats = np.matmul(basis @ planes, basis.T, dtype=np.float32)
     return spectrum
 
 
