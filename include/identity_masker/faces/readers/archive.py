@@ -138,7 +138,7 @@ def _tar_members(path: Path) -> Iterator[_Member]:
     when = stamp(path)
     with tarfile.open(path, "r|*") as archive:
         for info in archive:
-            archive.members.clear()  # it would keep what it has seen
+            archive.members.clear()  # type: ignore[attr-defined] # it would keep what it has seen
             if not info.isdir():
                 etag = etag_of(when, info.offset_data, info.size)
                 yield _Member(_inside(info.name), etag, info.offset_data, info.size, info.isreg())
