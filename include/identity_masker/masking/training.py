@@ -152,8 +152,11 @@ def _masker(state: TrainingState, config: MaskerConfig) -> FactorBottleneckMaske
 
 def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> Judged:
     """A look at `faces`, noted for the early end of the training."""
+    if not state.group.leads:
+        state.improved(state.group.agree(0.0))
+        return Judged()
     masker = _masker(state, config)
-    mean = float(np.mean(list(validate(masker, faces, config.training.seed).values())))
+    mean = state.group.agree(float(np.mean(list(validate(masker, faces, config.training.seed).values()))))
     state.improved(mean)
     clear = faces.images[:SAMPLES]
     masked = masker.mask(clear, [f"sample/{row}" for row in range(len(clear))])
