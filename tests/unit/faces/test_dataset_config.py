@@ -22,7 +22,7 @@ def test_the_shipped_configurations_are_valid() -> None:
 
 
 def test_an_unknown_configuration_names_the_known_ones() -> None:
-    with pytest.raises(NotFoundError, match=r"got nonsense; expected one of \['folder', 'rendered'\]"):
+    with pytest.raises(NotFoundError, match=r"got nonsense; expected one of \['folder', 'rendered', 'rendered-full'\]"):
         load_config("nonsense", CONFIG)
 
 
