@@ -20,6 +20,7 @@ from identity_masker.faces import render
 from identity_masker.faces.face_set import FaceSet
 from identity_masker.masking import checkpoint as checkpoints
 from identity_masker.masking.config import MaskerConfig
+from identity_masker.masking.device import CPU
 from identity_masker.masking.losses import r_squared
 from identity_masker.masking.masker import FactorBottleneckMasker, StorableMasker
 from identity_masker.masking.processes import Group, alone
@@ -61,7 +62,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainedMasker:
-    """A trained masker and how it came about. `r_squared`: how well it reads each factor of faces it has not seen."""
+    """A trained masker, on the processor, and how it came about. `r_squared`: how well it reads each factor of faces it has not seen."""
 
     masker: StorableMasker
     steps: int
@@ -109,14 +110,13 @@ def train(
             checkpoints.write(checkpoint, mark, state.dump())
         if state.exhausted:
             break
-    masker = _masker(state, config)
     return TrainedMasker(
-        masker=masker,
+        masker=_masker(state, config, CPU),
         steps=state.step,
         resumed_from=first,
         seconds=time.perf_counter() - begun,
         supervision=supervision.kind,
-        r_squared=validate(masker, validation, plan.seed),
+        r_squared=validate(_masker(state, config, group.device), validation, plan.seed),
     )
 
 
@@ -145,8 +145,8 @@ def prefetch(supervision: Supervision, first: int, last: int) -> Iterator[Batch]
             yield batch
 
 
-def _masker(state: TrainingState, config: MaskerConfig) -> FactorBottleneckMasker:
-    network = state.averaged().to(state.group.device)
+def _masker(state: TrainingState, config: MaskerConfig, device: torch.device) -> FactorBottleneckMasker:
+    network = state.averaged().to(device)
     return FactorBottleneckMasker(config.architecture, network, settings().mask_key.get_secret_value())
 
 
@@ -155,7 +155,7 @@ def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> Ju
     if not state.group.leads:
         state.improved(state.group.agree(0.0))
         return Judged()
-    masker = _masker(state, config)
+    masker = _masker(state, config, state.group.device)
     mean = state.group.agree(float(np.mean(list(validate(masker, faces, config.training.seed).values()))))
     state.improved(mean)
     clear = faces.images[:SAMPLES]
