@@ -62,7 +62,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainedMasker:
-    """A trained masker, on the processor, and how it came about. `r_squared`: how well it reads each factor of faces it has not seen."""
+    """A trained masker, on the processor, and how it came about.
+
+    `r_squared`: how well it reads each factor of faces it has not seen.
+    """
 
     masker: StorableMasker
     steps: int
@@ -95,18 +98,19 @@ def train(
     if saved is not None:
         state.load(saved)
     first = state.step
-    watch = _Watch(plan.batch)
+    watch = _Watch(plan.batch, first)
     for batch in prefetch(supervision, first, 0 if state.exhausted else plan.steps):
         values = step(state, batch)
         last = state.step == plan.steps
         validates = last or state.step % plan.validate_steps == 0
+        keeps = last or state.step % plan.checkpoint_steps == 0
         judged = _validated(state, config, validation) if validates else Judged()
-        if group.device.type == "cpu" or validates or state.step % GPU_REPORT_STEPS == 0:
+        if group.device.type == "cpu" or validates or keeps or state.step % GPU_REPORT_STEPS == 0:
             numbers = finite(values, state.step)
             if group.leads:
                 speed = watch.speed(state.step)
                 report(Progress(state.step, plan.steps, numbers, state.learning_rate, speed, judged))
-        if group.leads and (last or state.exhausted or state.step % plan.checkpoint_steps == 0):
+        if group.leads and (keeps or state.exhausted):
             checkpoints.write(checkpoint, mark, state.dump())
         if state.exhausted:
             break
@@ -123,9 +127,9 @@ def train(
 class _Watch:
     """Pictures a second since it was last asked."""
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, step: int) -> None:
         self._batch = batch
-        self._step, self._time = 0, time.perf_counter()
+        self._step, self._time = step, time.perf_counter()
 
     def speed(self, step: int) -> float:
         now = time.perf_counter()
