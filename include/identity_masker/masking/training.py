@@ -105,13 +105,13 @@ def train(
         validates = last or state.step % plan.validate_steps == 0
         keeps = last or state.step % plan.checkpoint_steps == 0
         judged = _validated(state, config, validation) if validates else Judged()
-        if group.device.type == "cpu" or validates or keeps or state.step % GPU_REPORT_STEPS == 0:
-            numbers = finite(values, state.step)
-            if group.leads:
-                speed = watch.speed(state.step)
-                report(Progress(state.step, plan.steps, numbers, state.learning_rate, speed, judged))
+        due = group.device.type == "cpu" or validates or keeps or state.step % GPU_REPORT_STEPS == 0
+        numbers = finite(values, state.step) if due else None
         if group.leads and (keeps or state.exhausted):
             checkpoints.write(checkpoint, mark, state.dump())
+        if group.leads and numbers is not None:
+            speed = watch.speed(state.step)
+            report(Progress(state.step, plan.steps, numbers, state.learning_rate, speed, judged))
         if state.exhausted:
             break
     return TrainedMasker(
