@@ -24,7 +24,7 @@ def test_a_mosaic_is_trained_stored_attacked_and_rejected_for_what_it_leaks(tmp_
     masker = artifact.load(tmp_path / "masker")
 
     evidence = evaluate(masker, faces(0, 40, 6), faces(500, 16, 7), TINY, lambda _stage: None)
-    gate = MOSAIC.gate.model_copy(update={"min_people": 16, "min_rank1_clear": 0.2})
+    gate = MOSAIC.gate.model_copy(update={"min_people": 16, "min_rank1_clear": 0.2, "min_group_probes": 10})
     judgement = judge(evidence, gate)
     strong = evidence.strong()
     assert strong is not None
