@@ -18,7 +18,8 @@ from identity_masker.errors import BadInputError, ConflictError, MaskerError, No
 from identity_masker.faces.detect import FaceDetector
 from identity_masker.media import following, frames, video
 from identity_masker.media.job import open_job
-from identity_masker.media.plan import Options, kind_of
+from identity_masker.media.kind import kind_of
+from identity_masker.media.plan import Options
 from identity_masker.media.report import Report
 from identity_masker.media.run import mask, run
 from identity_masker.serving.model import ServedModel
