@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     )
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     gateway_port: int = Field(default=8000, ge=1, le=65535)
+    gateway_admin_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Where gateways serve metrics and operations apart from the public; none: on the public port.",
+    )
     gateway_url: str = Field(
         default="",
         description="Where releases read metrics: all gateways, separated by commas, or dns+http://NAME:PORT for all "
@@ -138,6 +144,13 @@ class Settings(BaseSettings):
         default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
     )
     token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
+    tls_certificate: Path | None = Field(default=None, description="PEM of the gateway's certificate and its chain.")
+    tls_key: Path | None = Field(default=None, description="PEM of the key to it.")
+    hedge_seconds: float = Field(
+        default=0.0, ge=0, description="After so long the gateway asks a second model server too; 0: never."
+    )
+    otlp_url: str = Field(default="", description="OpenTelemetry collector (OTLP over HTTP); none: no spans are sent.")
+    trace_share: float = Field(default=0.1, ge=0, le=1, description="Share of the traces begun here that are sent.")
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")
@@ -189,12 +202,14 @@ class Settings(BaseSettings):
     @property
     def gateway(self) -> str:
         """One gateway, for whoever asks any of them."""
+        if not self.gateway_url:
+            return f"http://{self.host}:{self.gateway_port}"
         return self.gateways.split(",")[0].strip().removeprefix("dns+")
 
     @property
     def gateways(self) -> str:
         """All gateways, as `release.gateways` reads them."""
-        return self.gateway_url or f"http://{self.host}:{self.gateway_port}"
+        return self.gateway_url or f"http://{self.host}:{self.gateway_admin_port or self.gateway_port}"
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -152,6 +152,20 @@ def test_bad_requests_end_at_the_gateway(world: World, content: bytes, headers: 
     assert masker.calls == []
 
 
+def test_large_pictures_at_once_are_refused_before_memory_runs_out(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/control.db"
+    with Control(url) as control:
+        gateway = Gateway(GatewayConfig(body_bytes=len(PICTURE) + 10), url)
+        control.write_routing(only("1", "1.0.1"), expected=0, author="test", reason="test")
+        with running(gateway.app) as base:
+            eventually(f"{base}/v1/routing")
+            answers = [
+                httpx.post(f"{base}/v1/mask", content=content, headers=PNG)
+                for content in (PICTURE, PICTURE + bytes(20), PICTURE)
+            ]
+    assert [answer.json()["reason"] for answer in answers] == ["no_server", "overloaded", "no_server"]
+
+
 def test_a_change_of_the_table_is_followed_within_a_second(world: World) -> None:
     world.start("1")
     world.start("2")
@@ -367,6 +381,7 @@ def test_the_docs_of_the_gateway_name_its_own_headers(world: World) -> None:
     mask = world.http.get("/openapi.json").json()["paths"]["/v1/mask"]["post"]
     assert "x-variant" in mask["responses"]["200"]["headers"]
     assert {p["name"] for p in mask["parameters"]} == {
-        "key", "x-consistency-key", "x-user-id", "x-user-attributes", "x-sample-consent",
+        "key", "x-consistency-key", "x-user-id", "x-user-attributes", "x-sample-consent", "version",
+        "x-request-timeout",
     }  # fmt: skip
     assert world.http.get("/docs").status_code == 200

@@ -43,6 +43,12 @@ class Outcome(NamedTuple):
         }
 
 
+def common_headers(token: str | None, correlation_id: str) -> dict[str, str]:
+    """The headers of every request of a client."""
+    pairs = {"authorization": f"Bearer {token}" if token else "", "x-correlation-id": correlation_id}
+    return {name: value for name, value in pairs.items() if value}
+
+
 def picture_request(
     picture: bytes,
     *,

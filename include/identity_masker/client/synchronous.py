@@ -14,6 +14,7 @@ from identity_masker.client.attempts import Send, attempts
 from identity_masker.client.retries import Retries
 
 TIMEOUT = 35.0
+CONNECTIONS = 100
 
 
 class MaskerClient:
@@ -24,11 +25,17 @@ class MaskerClient:
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, retries: Retries | None = None, timeout: float = TIMEOUT
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        retries: Retries | None = None,
+        timeout: float = TIMEOUT,
+        correlation_id: str = "",
     ) -> None:
-        """`timeout`: seconds for each try. `token`: for a gateway that asks for one."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=url, headers=headers, trust_env=False)
+        """`timeout`: seconds for each try. `token`: for a gateway that asks for one. `correlation_id`: of the DAG run
+        that asks, for the logs."""
+        self._http = httpx.Client(base_url=url, headers=answers.common_headers(token, correlation_id), trust_env=False)
         self._retries = retries or Retries()
         self._timeout = timeout
 

@@ -48,7 +48,7 @@ def names(config: Settings) -> set[str]:
 def _processes() -> list[tuple[str, list[Row]]]:
     """A process with all that it registers; nothing is served."""
     server = HttpMetrics("server")
-    ServerMeasures(server, capacity=1)
+    ServerMeasures(server, capacity=1, taken=lambda: 0.0)
     gateway = HttpMetrics("gateway")
     GatewayMeasures(gateway, Board())
     EventMeasures(gateway.registry)

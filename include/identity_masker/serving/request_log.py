@@ -26,6 +26,10 @@ from identity_masker.telemetry.http import CLIENT_GONE, Exchange
 HELD_BYTES = 64 << 20
 """Pictures that wait for their description; beyond it events are written without one."""
 
+DESCRIBED_RATE = 50.0
+"""Requests of a version that are described a second, at most: describing takes longer than all else that the gateway
+does for a request, and what looks at descriptions needs thousands a night, not millions."""
+
 HELD_EVENTS = 50_000
 CLOSE_SECONDS = 2.0
 OK = 200
@@ -107,6 +111,7 @@ class RequestLog:
         self._examples = Examples(events.writer("examples"), example_seconds)
         self._dropped = events.measures.dropped.labels("requests", "busy")
         self._seen = Seen()
+        self._described = Sampler(1.0, DESCRIBED_RATE)
         self._queue: queue.SimpleQueue[_Answered | None] = queue.SimpleQueue()
         # Each is changed by one thread alone, so neither needs a lock.
         self._taken = 0
@@ -122,7 +127,8 @@ class RequestLog:
             self._dropped.inc()
             return
         held = served.held()
-        described = exchange.status == OK and self._taken - self._released + held <= HELD_BYTES
+        room = exchange.status == OK and self._taken - self._released + held <= HELD_BYTES
+        described = room and self._described.spends(served.version)
         if described:
             self._taken += held
         else:

@@ -42,7 +42,7 @@ def _places(config: Settings, token: Path) -> dict[str, str]:
         "token": str(token),
         "rules": f"{FOLDER}/rules/*.yml",
         "servers": f"{config.home}/fleet/targets.json",
-        "gateway": _at(config.host, config.gateway_port),
+        "gateway": _at(config.host, config.gateway_admin_port or config.gateway_port),
         "fleet": _at(config.host, config.fleet_port),
         "alerts": _at(config.host, config.alerts_port),
         "exporter": _at(config.host, config.exporter_port),

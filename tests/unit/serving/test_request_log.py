@@ -57,6 +57,13 @@ def test_each_request_is_an_event(tmp_path: Path) -> None:
     assert {len(event["masked_code"]) for event in found} == {44}
 
 
+def test_under_load_some_are_described_and_all_are_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_log, "DESCRIBED_RATE", 0.01)
+    found = logged(tmp_path, [*answered(5, version="1"), *answered(5, version="2")])
+    described = [event["version"] for event in found if event["changed"] is not None]
+    assert (len(found), sorted(described)) == (10, ["1", "2"])
+
+
 def test_pictures_beyond_the_bound_are_not_held_and_their_requests_are_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
