@@ -92,7 +92,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     registering = [sys.executable, "-m", REGISTER, str(tmp_path), "2"]
     subprocess.run(registering, cwd=PROJECT, env=environment, check=True, timeout=600)
     with process(made, "fleet"), process(made, "gateway"):
-        assert made.json("deploy", "--version", "1", "--timeout", "240")["version"] == "1"
+        assert made.json("deploy", "--version", "1", "--timeout", "500")["version"] == "1"
         eventually(f"{made.url}/health/ready", seconds=60)
         yield made
 
