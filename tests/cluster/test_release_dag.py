@@ -55,7 +55,7 @@ def installation(where: Place, tmp_path_factory: pytest.TempPathFactory) -> Iter
     }
     made = Installation(folder, environment)
     with where.emptied(), process(made, "fleet"), process(made, "gateway"):
-        assert made.json("deploy", "--version", "1", "--timeout", "240")["version"] == "1"
+        assert made.json("deploy", "--version", "1", "--timeout", "500")["version"] == "1"
         eventually(f"{made.url}/health/ready", seconds=60)
         yield made
 

@@ -74,8 +74,8 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MASKER_", "AIRFLOW"))}
     port, config = free_ports(), tmp_path / "config"
     shutil.copytree(PROJECT / "include" / "config", config)
-    # A busy machine may take a while from one step to the next: the lease must outlive that.
-    document = {**DRILL.model_dump(mode="json", exclude_none=True), "lease_seconds": 60}
+    # A busy machine may take a while from one step to the next, which the lease must outlive, and to start a server.
+    document = {**DRILL.model_dump(mode="json", exclude_none=True), "lease_seconds": 60, "ready_seconds": 400}
     for name, changes in {"drill": {}, "paired": {"replay": REPLAY}, "slow": SLOW}.items():
         (config / "release" / f"{name}.yaml").write_text(yaml.safe_dump({**document, **changes}))
     environment = {
@@ -92,7 +92,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     registering = [sys.executable, "-m", REGISTER, str(tmp_path), "2"]
     subprocess.run(registering, cwd=PROJECT, env=environment, check=True, timeout=600)
     with process(made, "fleet"), process(made, "gateway"):
-        assert made.json("deploy", "--version", "1", "--timeout", "240")["version"] == "1"
+        assert made.json("deploy", "--version", "1", "--timeout", "500")["version"] == "1"
         eventually(f"{made.url}/health/ready", seconds=60)
         yield made
 

@@ -42,7 +42,7 @@ class Place(NamedTuple):
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=250,
+            timeout=600,
             check=False,
         )
 
