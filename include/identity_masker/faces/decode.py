@@ -64,6 +64,11 @@ REASONS = {
     "several_faces": Explanation(
         "more than one face is in view", "one face", "cut the video, or let the reader take the largest face"
     ),
+    "wrong_points": Explanation(
+        "the five points are not those of a face in the picture",
+        "eyes, nose and mouth where they are",
+        "correct the points",
+    ),
     "no_face": Explanation("no face was found", "a face that looks at the camera", "nothing, if nobody is in view"),
     "no_identity": Explanation(
         "nothing says whose face it is", "a picture inside one folder per person", "move it into a person's folder"

@@ -105,7 +105,9 @@ def view_outcomes(
     )
     (lost,) = parquet.one(connection, "SELECT count(*) FROM accepted WHERE shard IS NULL")
     if lost:
-        raise MaskerError("accepted inputs have no pixels", got=lost, fix="report it; `--fresh` reads all anew")
+        raise MaskerError(
+            "accepted inputs have no pixels", got=lost, fix="report this as a defect of identity_masker.faces"
+        )
 
 
 def drop_unused(connection: duckdb.DuckDBPyConnection, folder: Path, size: int) -> int:
