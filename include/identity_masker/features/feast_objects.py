@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ with _counting_as_before():
     from feast.data_format import ParquetFormat
     from feast.repo_config import RepoConfig
     from feast.value_type import ValueType
+
+# It tells of every look at its registry.
+logging.getLogger("feast").setLevel(logging.WARNING)
 
 _TYPES: Mapping[Type, Any] = {"number": types.Float64, "integer": types.Int64, "text": types.String}
 

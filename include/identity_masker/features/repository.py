@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import sqlite3
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -78,7 +79,7 @@ class FeatureRepository:
                 continue
             start = since or self._start(each, ends.get(each.name), now)
             offline.bring(each, self.places)
-            with _feast_errors(f"bringing {each.name} online"):
+            with _feast_errors(f"bringing {each.name} online"), _quietly():
                 self._feast.materialize(start_date=start, end_date=now, feature_views=[each.name])
             ends[each.name] = now
             artifacts.write_json(self.places.ends, {name: end.isoformat() for name, end in ends.items()})
@@ -98,7 +99,7 @@ class FeatureRepository:
         for each in tables:
             offline.bring(each, self.places)
         numbered = entities.assign(**{_ROW: range(len(entities))})
-        with _feast_errors(f"joining {service_name}"):
+        with _feast_errors(f"joining {service_name}"), _quietly():
             joined = self._feast.get_historical_features(
                 entity_df=numbered,
                 features=[f"{each.name}:{name}" for each in tables for name in each.features],
@@ -201,13 +202,21 @@ def _make_shared(sqlite: Path) -> None:
 
 
 @contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep what Feast prints off stdout, and warnings of its dependencies. Not for look-ups: it changes the process."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+@contextlib.contextmanager
 def _feast_errors(doing: str) -> Iterator[None]:
-    """Failures of Feast and of the stores behind it, in words; what it prints stays off stdout."""
+    """Failures of Feast and of the stores behind it, in words."""
     from redis.exceptions import RedisError
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
+        yield
     except MaskerError:
         raise
     except (RedisError, OSError, sqlite3.Error) as error:
