@@ -28,7 +28,7 @@ def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     left, top, side = _centre(width, height)
     image = Image.fromarray(pixels)
     box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0))
 
 
 def square_points(points: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -131,7 +131,8 @@ def _remember(
 def view_known(connection: duckdb.DuckDBPyConnection, inputs: Path | None) -> None:
     """Make the view `remembered`: listed inputs with their `position` whose outcome is known from the table `inputs`.
 
-    A duplicate is known only together with its original, for its own pixels were not kept.
+    A duplicate is known only together with its original, for its own pixels were not kept; and only of the same
+    person, for the original's person may be forgotten.
     """
     parquet.view(connection, "before", [] if inputs is None else [inputs], account.INPUT_COLUMNS)
     connection.execute(
@@ -145,6 +146,7 @@ def view_known(connection: duckdb.DuckDBPyConnection, inputs: Path | None) -> No
         UNION ALL BY NAME
         SELECT copy.* FROM same AS copy JOIN same AS original USING (content_hash)
         WHERE copy.outcome = 'duplicate' AND original.outcome = 'accepted' AND original.position < copy.position
+          AND original.identity = copy.identity
         """
     )
 
