@@ -14,13 +14,15 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from identity_masker.cli.main import main
 from identity_masker.serving import model
+from identity_masker.serving.engine import loader
 
 BROKEN, SLOW, LEAKY = "3", "4", "5"
 FAILING_SHARE = 0.05
 LEAKING_SHARE = 0.125
-_sound = model.from_registry
 
 
 class FaultyMasker:
@@ -34,7 +36,7 @@ class FaultyMasker:
         if self._version == BROKEN and any(drawn(key, FAILING_SHARE) for key in keys):
             raise ValueError("the fault that the test wants")
         began = time.perf_counter()
-        masked = self._inner.mask(images, keys)
+        masked = np.array(self._inner.mask(images, keys))
         if self._version == SLOW:
             time.sleep(time.perf_counter() - began)
         if self._version == LEAKY:
@@ -48,11 +50,14 @@ def drawn(key: str, share: float) -> bool:
     return zlib.crc32(key.encode()) / 2**32 < share and not key.startswith("warm-up")
 
 
-def from_registry(reference: str) -> model.ServedModel:
-    served = _sound(reference)
-    return dataclasses.replace(served, masker=FaultyMasker(served.masker, served.version))
+class FaultyLoader(loader.Loader):
+    """Loads a model as the product does, and puts the fault of its version around it."""
+
+    def __call__(self) -> model.ServedModel:
+        served = super().__call__()
+        return dataclasses.replace(served, masker=FaultyMasker(served.masker, served.version))
 
 
 if __name__ == "__main__":
-    model.from_registry = from_registry
+    loader.Loader = FaultyLoader  # type: ignore[misc]
     sys.exit(main(sys.argv[1:]))

@@ -136,6 +136,7 @@ def _killed_after_one_step(installation: Installation, log: RolloutLog) -> int:
 
 @contextlib.contextmanager
 def airflow(installation: Installation) -> Iterator[dict[str, str]]:
+    """The environment of an Airflow that knows the DAGs; `run_dag` runs one in it."""
     environment = {
         **installation.environment,
         **airflow_settings.environment(PROJECT / "airflow_settings.yaml"),
@@ -154,13 +155,13 @@ def airflow(installation: Installation) -> Iterator[dict[str, str]]:
 
 def test_the_dags_promote_a_healthy_version_and_roll_it_back(installation: Installation) -> None:
     with airflow(installation) as environment, load(installation.url, rate=25) as traffic:
-        promoted = _run(environment, "promote_canary", version="2", policy="drill")
+        promoted = run_dag(environment, "promote_canary", version="2", policy="drill")
         assert promoted.returncode == 0, promoted.stdout[-6000:]
         status = installation.json("release", "status")
         assert (status["progress"]["outcome"], status["shares"]) == ("promoted", {"1.0.1": 1.0})
         assert installation.aliases() == {"champion": "2", "previous": "1"}
         began = time.monotonic()
-        back = _run(environment, "roll_back")
+        back = run_dag(environment, "roll_back")
         assert back.returncode == 0, back.stdout[-6000:]
         print(f"rolled back by the DAG in {time.monotonic() - began:.0f} s")
     assert installation.aliases() == {"champion": "1", "previous": "2"}
@@ -174,7 +175,7 @@ def test_a_version_that_is_worse_on_the_same_pictures_meets_no_user(installation
     )
     version = made.stdout.split()[-1]
     with airflow(installation) as environment, load(installation.url, rate=25) as traffic:
-        refused = _run(environment, "promote_canary", version=version, policy="paired")
+        refused = run_dag(environment, "promote_canary", version=version, policy="paired")
     assert refused.returncode != 0
     assert "is not released: the candidate is worse on the same pictures" in refused.stdout, refused.stdout[-6000:]
     assert "there is no rollout" in installation.masker("release", "status").stderr
@@ -228,7 +229,7 @@ def _version(http: httpx.Client, user: int) -> str:
     return str(answer.headers["x-model-version"])
 
 
-def _run(environment: dict[str, str], dag: str, **conf: object) -> subprocess.CompletedProcess[str]:
+def run_dag(environment: dict[str, str], dag: str, **conf: object) -> subprocess.CompletedProcess[str]:
     command = [AIRFLOW, "dags", "test", dag, "--conf", json.dumps(conf)]
     return subprocess.run(
         command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900

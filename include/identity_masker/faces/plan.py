@@ -50,7 +50,7 @@ def make_plan(config: DatasetConfig, versions: VersionStore, desk: Path, threads
     with parquet.connect(desk, threads) as connection:
         inputs = listing.write_listing(config.reader, desk, connection)
         fingerprint = listing.fingerprint(connection)
-        history = versions.records(config.name)
+        history = versions.living(config.name)
         if (same := unchanged(config, fingerprint, history)) is not None:
             return same
         parent = _remember(config, history, desk, connection)
@@ -102,7 +102,7 @@ def inputs_of(plan: Plan, new: Path, block: str) -> list[Listed]:
 
 def unchanged(config: DatasetConfig, fingerprint: str, history: list[VersionRecord]) -> VersionRecord | None:
     """The version that was made from the same configuration and inputs."""
-    decisive = config.model_dump(mode="json", exclude={"rules", "description", "shard_images"})
+    decisive = config.model_dump(mode="json", exclude={"rules", "description", "shard_images", "consent"})
     for record in reversed(history):
         same = record.fingerprint == fingerprint and record.schema_version == SCHEMA_VERSION
         if same and all(record.config.get(field) == value for field, value in decisive.items()):
