@@ -99,12 +99,13 @@ def train(
         state.load(saved)
     first = state.step
     watch = _Watch(plan.batch, first)
+    read: dict[str, float] = {}
     for batch in prefetch(supervision, first, 0 if state.exhausted else plan.steps):
         values = step(state, batch)
         last = state.step == plan.steps
         validates = last or state.step % plan.validate_steps == 0
         keeps = last or state.step % plan.checkpoint_steps == 0
-        judged = _validated(state, config, validation) if validates else Judged()
+        judged, read = _validated(state, config, validation) if validates else (Judged(), read)
         due = group.device.type == "cpu" or validates or keeps or state.step % GPU_REPORT_STEPS == 0
         numbers = finite(values, state.step) if due else None
         if group.leads and (keeps or state.exhausted):
@@ -120,7 +121,8 @@ def train(
         resumed_from=first,
         seconds=time.perf_counter() - begun,
         supervision=supervision.kind,
-        r_squared=validate(_masker(state, config, group.device), validation, plan.seed),
+        # The last step has validated, unless there was nothing left to do.
+        r_squared=read or validate(_masker(state, config, group.device), validation, plan.seed),
     )
 
 
@@ -154,17 +156,18 @@ def _masker(state: TrainingState, config: MaskerConfig, device: torch.device) ->
     return FactorBottleneckMasker(config.architecture, network, settings().mask_key.get_secret_value())
 
 
-def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> Judged:
-    """A look at `faces`, noted for the early end of the training."""
+def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> tuple[Judged, dict[str, float]]:
+    """A look at `faces`, noted for the early end of the training, and the R² of each factor."""
     if not state.group.leads:
         state.improved(state.group.agree(0.0))
-        return Judged()
+        return Judged(), {}
     masker = _masker(state, config, state.group.device)
-    mean = state.group.agree(float(np.mean(list(validate(masker, faces, config.training.seed).values()))))
+    read = validate(masker, faces, config.training.seed)
+    mean = state.group.agree(float(np.mean(list(read.values()))))
     state.improved(mean)
     clear = faces.images[:SAMPLES]
     masked = masker.mask(clear, [f"sample/{row}" for row in range(len(clear))])
-    return Judged(mean, np.stack([clear, masked]))
+    return Judged(mean, np.stack([clear, masked])), read
 
 
 def validate(masker: FactorBottleneckMasker, faces: FaceSet, seed: int) -> dict[str, float]:
