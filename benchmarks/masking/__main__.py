@@ -26,6 +26,7 @@ def main() -> None:
     one.add_argument("--maskers", nargs="+", choices=list(attack.MAKERS), default=list(attack.MAKERS))
     one.add_argument("--processes", type=int, default=0, help="Side by side; 0: as many as maskers.")
     one.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    one.add_argument("--lean", action="store_true", help="A quarter of the work, for two cores.")
     one = parts.add_parser("tables", help="Print the tables.")
     one.add_argument("--plot", type=Path, help="Where the plot of leak against use goes.")
     for one in parts.choices.values():

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     )
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     gateway_port: int = Field(default=8000, ge=1, le=65535)
+    gateway_admin_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Where gateways serve metrics and operations apart from the public; none: on the public port.",
+    )
     gateway_url: str = Field(
         default="",
         description="Where releases read metrics: all gateways, separated by commas, or dns+http://NAME:PORT for all "
@@ -79,6 +85,11 @@ class Settings(BaseSettings):
     prometheus_port: int = Field(default=9095, ge=1, le=65535, description="Prometheus, where it is installed.")
     node_exporter_port: int = Field(
         default=9105, ge=1, le=65535, description="Prometheus's node exporter, where it is installed."
+    )
+    alertmanager_port: int = Field(default=9096, ge=1, le=65535, description="Alertmanager, where it is installed.")
+    pushgateway_port: int = Field(default=9097, ge=1, le=65535, description="Pushgateway, where it is installed.")
+    pushgateway_url: str = Field(
+        default="", description="Where steps push what they used: a Prometheus Pushgateway; nothing for nowhere."
     )
     airflow_url: str = Field(default="", description="Airflow's REST API; default http://HOST:AIRFLOW_PORT.")
     airflow_user: str = Field(default="admin", description="Who asks Airflow's REST API.")
@@ -116,6 +127,13 @@ class Settings(BaseSettings):
         description="Between two masked pictures that a gateway keeps for reports on drift; 0 keeps none.",
     )
     example_days: int = Field(default=14, ge=1, description="Days that kept masked pictures stay in the store.")
+    sample_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the pictures with the header x-sample-consent that are kept; 0 keeps none.",
+    )
+    sample_days: int = Field(default=30, ge=1, description="Days that pictures kept with consent stay in the store.")
     auth: Literal["off", "required"] = Field(
         default="off", description="Whether requests and releases need a token; docs/security.md."
     )
@@ -126,6 +144,13 @@ class Settings(BaseSettings):
         default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
     )
     token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
+    tls_certificate: Path | None = Field(default=None, description="PEM of the gateway's certificate and its chain.")
+    tls_key: Path | None = Field(default=None, description="PEM of the key to it.")
+    hedge_seconds: float = Field(
+        default=0.0, ge=0, description="After so long the gateway asks a second model server too; 0: never."
+    )
+    otlp_url: str = Field(default="", description="OpenTelemetry collector (OTLP over HTTP); none: no spans are sent.")
+    trace_share: float = Field(default=0.1, ge=0, le=1, description="Share of the traces begun here that are sent.")
     threads: int = Field(default=0, ge=0, description="Threads a step computes with; 0 means all cores.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     correlation_id: str = Field(default="", description="Written on every log line; a DAG run sets it.")
@@ -177,12 +202,14 @@ class Settings(BaseSettings):
     @property
     def gateway(self) -> str:
         """One gateway, for whoever asks any of them."""
+        if not self.gateway_url:
+            return f"http://{self.host}:{self.gateway_port}"
         return self.gateways.split(",")[0].strip().removeprefix("dns+")
 
     @property
     def gateways(self) -> str:
         """All gateways, as `release.gateways` reads them."""
-        return self.gateway_url or f"http://{self.host}:{self.gateway_port}"
+        return self.gateway_url or f"http://{self.host}:{self.gateway_admin_port or self.gateway_port}"
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -37,7 +37,9 @@ class World:
         self.url = f"sqlite:///{folder}/control.db"
         self.control = stack.enter_context(Control(self.url))
         self.events = folder / "events"
-        config = GatewayConfig(answer_seconds=5, max_bytes=100_000, events_dir=self.events, unit_key=SecretStr(KEY))
+        config = GatewayConfig(
+            answer_seconds=5, max_bytes=100_000, events_dir=self.events, unit_key=SecretStr(KEY), sample_share=1.0
+        )
         self.gateway = Gateway(config, self.url, assign=assign)
         self.base = stack.enter_context(running(self.gateway.app))
         self.http = stack.enter_context(httpx.Client(base_url=self.base, timeout=10))
@@ -148,6 +150,20 @@ def test_bad_requests_end_at_the_gateway(world: World, content: bytes, headers: 
     world.route(only("1", "1.0.1"))
     assert world.http.post("/v1/mask", content=content, headers=headers).status_code == status
     assert masker.calls == []
+
+
+def test_large_pictures_at_once_are_refused_before_memory_runs_out(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/control.db"
+    with Control(url) as control:
+        gateway = Gateway(GatewayConfig(body_bytes=len(PICTURE) + 10), url)
+        control.write_routing(only("1", "1.0.1"), expected=0, author="test", reason="test")
+        with running(gateway.app) as base:
+            eventually(f"{base}/v1/routing")
+            answers = [
+                httpx.post(f"{base}/v1/mask", content=content, headers=PNG)
+                for content in (PICTURE, PICTURE + bytes(20), PICTURE)
+            ]
+    assert [answer.json()["reason"] for answer in answers] == ["no_server", "overloaded", "no_server"]
 
 
 def test_a_change_of_the_table_is_followed_within_a_second(world: World) -> None:
@@ -364,5 +380,8 @@ def test_nothing_of_user_key_or_token_is_logged_or_passed_on(world: World) -> No
 def test_the_docs_of_the_gateway_name_its_own_headers(world: World) -> None:
     mask = world.http.get("/openapi.json").json()["paths"]["/v1/mask"]["post"]
     assert "x-variant" in mask["responses"]["200"]["headers"]
-    assert {p["name"] for p in mask["parameters"]} == {"key", "x-consistency-key", "x-user-id", "x-user-attributes"}
+    assert {p["name"] for p in mask["parameters"]} == {
+        "key", "x-consistency-key", "x-user-id", "x-user-attributes", "x-sample-consent", "version",
+        "x-request-timeout",
+    }  # fmt: skip
     assert world.http.get("/docs").status_code == 200

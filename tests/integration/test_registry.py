@@ -119,7 +119,9 @@ def _dataset() -> str:
 
 def trained(place: Place, key: str, model: str = "quick") -> TrainResult:
     options = TrainOptions(model=model, dataset=place.dataset, run_key=key, force=True)
-    return train_step(options, lambda _progress: None)
+    result = train_step(options, lambda _progress: None)
+    assert result is not None
+    return result
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,6 +112,56 @@ def test_it_masks_and_on_sigterm_finishes_what_it_took(server: tuple[subprocess.
         assert (refused.status_code, refused.json()["reason"]) == (503, "not_ready_draining")
         assert [future.result().status_code for future in running] == [200] * 24
     assert process.wait(15) == 0
+
+
+def model_children(pid: int) -> list[int]:
+    """The processes that compute: children of the child that loaded the model."""
+    hosts = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(each) for host in hosts for each in Path(f"/proc/{host}/task/{host}/children").read_text().split()]
+
+
+def test_the_death_of_the_model_under_load_fails_no_request(server: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = server
+    eventually(f"{url}/health/ready", seconds=90)
+
+    def post(key: str) -> int:
+        return httpx.post(f"{url}/v1/mask", params={"key": key}, content=FACE, headers=PNG, timeout=60).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(post, str(n)) for n in range(48)]
+        for done in (8, 24):
+            wait(running[:done])
+            for child in model_children(process.pid):
+                os.kill(child, signal.SIGKILL)
+        assert [future.result() for future in running] == [200] * 48
+    assert httpx.get(f"{url}/health/live").status_code == 200
+
+
+def test_on_sighup_it_changes_to_the_new_model_and_drops_no_request(place: Place, model_dir: Path) -> None:
+    current = place.folder / "current"
+    shutil.copytree(model_dir, current)
+    command = [sys.executable, "-m", "identity_masker.cli", "serve", "--model-dir", str(current), "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--json"], cwd=PROJECT, env=place.environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        try:
+            first = eventually(f"{url}/health/ready", seconds=90).json()["model_version"]
+            other = untrained(place.folder / "other", seed=1)
+            for name in ("weights.safetensors", "model.json"):
+                shutil.copy(other / name, current / name)
+            process.send_signal(signal.SIGHUP)
+            versions = [first]
+            deadline = time.monotonic() + 90
+            while versions[-1] == first and time.monotonic() < deadline:
+                answer = httpx.post(f"{url}/v1/mask", content=FACE, headers=PNG, timeout=60)
+                assert answer.status_code == 200
+                versions.append(answer.headers["x-model-version"])
+            assert len(set(versions)) == 2
+            assert httpx.get(f"{url}/health/ready").json()["model_version"] == versions[-1]
+        finally:
+            process.kill()
 
 
 def test_a_port_that_is_taken_is_named(place: Place) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,18 @@ def verifying() -> Iterator[Verifier]:
         yield Verifier(Published(settings().public_keys), revoked=Revocations(control))
 
 
+def credentials(name: str) -> Callable[[], str | None]:
+    """The token that the service `name` shows to others: made by this machine's signing keys, else MASKER_TOKEN."""
+    config = settings()
+    if not config.auth_required:
+        return lambda: None
+    from identity_masker.security.keys import KeyFolder
+    from identity_masker.security.service import ServiceToken
+
+    given = config.token.get_secret_value() if config.token else None
+    return ServiceToken(name, None if config.jwks else KeyFolder(config.keys_dir), given)
+
+
 @contextmanager
 def guarded(permissions: Mapping[str, str]) -> Iterator[Guard | None]:
     """The guard of a service whose routes need `permissions`; None where no token is required."""
@@ -69,3 +81,15 @@ def guarded(permissions: Mapping[str, str]) -> Iterator[Guard | None]:
         return
     with verifying() as verifier:
         yield Guard(verifier, roles(), permissions)
+
+
+def server_guard() -> Guard | None:
+    """The guard of a model server. It knows no revocations: the tokens of services live for minutes, and it has no
+    database."""
+    if not settings().auth_required:
+        return None
+    from identity_masker.security.jwks import Published
+    from identity_masker.security.tokens import Verifier
+    from identity_masker.serving.guard import SERVER_PERMISSIONS, Guard
+
+    return Guard(Verifier(Published(settings().public_keys)), roles(), SERVER_PERMISSIONS)

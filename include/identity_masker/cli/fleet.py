@@ -40,6 +40,7 @@ def command(
 def _on_kubernetes(host: str | None, metrics_port: int | None, as_json: bool) -> None:
     from pydantic import BaseModel
 
+    from identity_masker.cli.authority import credentials
     from identity_masker.serving.cluster import blueprint, fleet
 
     class Running(BaseModel):
@@ -51,7 +52,9 @@ def _on_kubernetes(host: str | None, metrics_port: int | None, as_json: bool) ->
     if as_json:
         step.finish(Running(namespace=config.serving_namespace, image=made.image), as_json=True)
     options = fleet.ClusterFleetConfig(
-        host=host or config.host, metrics_port=config.fleet_port if metrics_port is None else metrics_port
+        host=host or config.host,
+        metrics_port=config.fleet_port if metrics_port is None else metrics_port,
+        credentials=credentials("fleet"),
     )
     asyncio.run(fleet.run(options, made, config.serving_namespace, config.control_url))
 
@@ -59,6 +62,7 @@ def _on_kubernetes(host: str | None, metrics_port: int | None, as_json: bool) ->
 def _here(host: str | None, first_port: int | None, metrics_port: int | None, as_json: bool) -> None:
     from pydantic import BaseModel
 
+    from identity_masker.cli.authority import credentials
     from identity_masker.serving import fleet
     from identity_masker.serving.replica import FleetConfig
 
@@ -74,6 +78,7 @@ def _here(host: str | None, first_port: int | None, metrics_port: int | None, as
         host=host or config.host,
         first_port=first_port or config.server_port,
         metrics_port=config.fleet_port if metrics_port is None else metrics_port,
+        credentials=credentials("fleet"),
     )
     if as_json:
         step.finish(Running(owner=options.owner, first_port=options.first_port), as_json=True)

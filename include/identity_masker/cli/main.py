@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from importlib import import_module
 
 import click
@@ -29,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fleet": ("fleet", "Keep the model servers of all deployed versions alive."),
     "gateway": ("gateway", "Run the traffic gateway in front of the model servers."),
     "events": ("events", "Compact the log of requests, exposures and outcomes, and look at it."),
+    "logs": ("logs", "Find every log line of one request, over all processes."),
     "traffic": ("traffic", "Send pictures to a gateway at a given rate."),
     "token": ("token", "Issue, inspect and revoke tokens, and rotate the keys that sign them."),
     "alerts": ("alerts", "Send alerts by Slack, e-mail and webhook, and see what became of them."),
@@ -74,7 +76,25 @@ def run() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; the figures of a DAG's step are pushed, where to is set."""
+    began = time.monotonic()
+    code = _done(arguments)
+    _push(began, code)
+    return code
+
+
+def _push(began: float, code: int) -> None:
+    try:
+        config = settings()
+    except MaskerError:  # said, and the reason of the exit code
+        return
+    if config.step.known and config.pushgateway_url:
+        from identity_masker.telemetry import step_figures
+
+        step_figures.push(config.pushgateway_url, config.step, step_figures.measured(began, code))
+
+
+def _done(arguments: list[str]) -> int:
     try:
         config = settings()
         logs.configure_for_step(

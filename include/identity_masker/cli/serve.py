@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,7 +12,14 @@ from identity_masker.settings import settings
 
 
 @click.command()
-@click.option("--version", "reference", default="champion", show_default=True, help="champion, challenger, 1.2.0 or 3.")
+@click.option(
+    "--version",
+    "references",
+    multiple=True,
+    default=("champion",),
+    show_default=True,
+    help="champion, challenger, 1.2.0 or 3. Again for more versions, which clients get when they ask for them.",
+)
 @click.option(
     "--model-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -19,7 +27,9 @@ from identity_masker.settings import settings
 )
 @click.option("--host", help="Address to listen on.  [default: MASKER_HOST]")
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes any free one.  [default: MASKER_SERVER_PORT]")
-@click.option("--batch", type=click.IntRange(1, 256), default=8, show_default=True, help="Pictures masked in one call.")
+@click.option(
+    "--batch", type=click.IntRange(1, 256), help="Pictures masked in one call.  [default: measured at the start]"
+)
 @click.option("--capacity", type=click.IntRange(1), default=64, show_default=True, help="Requests taken on at a time.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of one call.")
 @click.option("--drain-seconds", type=click.FloatRange(0, 600), default=1.0, show_default=True)
@@ -28,11 +38,11 @@ from identity_masker.settings import settings
 @click.option("--parent", type=int, hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the address as JSON once the port is open.")
 def command(
-    reference: str,
+    references: tuple[str, ...],
     model_dir: Path | None,
     host: str | None,
     port: int | None,
-    batch: int,
+    batch: int | None,
     capacity: int,
     threads: int,
     drain_seconds: float,
@@ -44,11 +54,15 @@ def command(
     """Run one model server until SIGTERM or Ctrl-C.
 
     It says "not ready" first, goes on answering for --drain-seconds, and finishes what is in flight within
-    --grace-seconds.
+    --grace-seconds. On SIGHUP it looks again what each --version means, and changes to it without dropping a request.
     """
+    from identity_masker.cli.authority import server_guard
     from identity_masker.serving import model
+    from identity_masker.serving.engine.loader import Loader
+    from identity_masker.serving.queueing import CALL_PIXELS
     from identity_masker.serving.serve import Listening, ServeOptions, serve
     from identity_masker.serving.server import ServerConfig
+    from identity_masker.telemetry.tracing import exported
 
     config = settings()
     options = ServeOptions(
@@ -61,12 +75,15 @@ def command(
         parent=parent,
     )
 
-    def load() -> model.ServedModel:
-        model.limit_threads(threads)
-        return model.from_folder(model_dir) if model_dir else model.from_registry(reference)
+    fetches = (
+        [partial(model.in_folder, model_dir)] if model_dir else [partial(model.fetch, name) for name in references]
+    )
+    largest = 3 * max(options.server.limits.max_pixels, CALL_PIXELS)
+    loaders = [Loader(fetch, threads=threads, largest=largest) for fetch in fetches]
 
     def announce(listening: Listening) -> None:
         if as_json:
             step.finish(listening, as_json=True)
 
-    serve(options, load, announce)
+    with exported("masker-server", config.otlp_url, config.trace_share):
+        serve(options, *loaders, announce=announce, guard=server_guard())

@@ -12,18 +12,26 @@ from identity_masker.client import answers
 from identity_masker.client.answers import Masked, Outcome
 from identity_masker.client.attempts import Send, attempts
 from identity_masker.client.retries import Retries
-from identity_masker.client.synchronous import TIMEOUT
+from identity_masker.client.synchronous import CONNECTIONS, TIMEOUT
 
 
 class AsyncMaskerClient:
     """As `MaskerClient`, for one event loop."""
 
     def __init__(
-        self, url: str, *, token: str | None = None, retries: Retries | None = None, timeout: float = TIMEOUT
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        retries: Retries | None = None,
+        timeout: float = TIMEOUT,
+        connections: int | None = CONNECTIONS,
+        correlation_id: str = "",
     ) -> None:
-        """`timeout`: seconds for each try. `token`: for a gateway that asks for one."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, trust_env=False)
+        """As `MaskerClient`. `connections` at a time; further requests wait, and with None there is no bound."""
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=CONNECTIONS)
+        headers = answers.common_headers(token, correlation_id)
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, limits=limits, trust_env=False)
         self._retries = retries or Retries()
         self._timeout = timeout
 
@@ -44,11 +52,12 @@ class AsyncMaskerClient:
         accept: str | None = None,
         user: str | None = None,
         attributes: Mapping[str, object] | None = None,
+        consent: bool = False,
     ) -> Masked:
         """As `MaskerClient.mask`."""
         name = answers.new_request_id()
         request = answers.picture_request(
-            picture, key=key, accept=accept, user=user, attributes=attributes, request_id=name
+            picture, key=key, accept=accept, user=user, attributes=attributes, consent=consent, request_id=name
         )
         return answers.masked(await self._send(request, name))
 

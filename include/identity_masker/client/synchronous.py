@@ -14,6 +14,7 @@ from identity_masker.client.attempts import Send, attempts
 from identity_masker.client.retries import Retries
 
 TIMEOUT = 35.0
+CONNECTIONS = 100
 
 
 class MaskerClient:
@@ -24,11 +25,17 @@ class MaskerClient:
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, retries: Retries | None = None, timeout: float = TIMEOUT
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        retries: Retries | None = None,
+        timeout: float = TIMEOUT,
+        correlation_id: str = "",
     ) -> None:
-        """`timeout`: seconds for each try. `token`: for a gateway that asks for one."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=url, headers=headers, trust_env=False)
+        """`timeout`: seconds for each try. `token`: for a gateway that asks for one. `correlation_id`: of the DAG run
+        that asks, for the logs."""
+        self._http = httpx.Client(base_url=url, headers=answers.common_headers(token, correlation_id), trust_env=False)
         self._retries = retries or Retries()
         self._timeout = timeout
 
@@ -49,16 +56,18 @@ class MaskerClient:
         accept: str | None = None,
         user: str | None = None,
         attributes: Mapping[str, object] | None = None,
+        consent: bool = False,
     ) -> Masked:
         """The picture with a fictitious identity.
 
         Pictures with the same `key` get the same face. `accept` asks for another format (a media type). `user` stays
-        with the same variant; `attributes` are what experiments choose users by.
+        with the same variant; `attributes` are what experiments choose users by. With
+        `consent` the service may keep the picture for some days: all people in it agreed.
         Raises `BadInputError` for what is no picture, `RefusedError`, and `UnavailableError` after the last try.
         """
         name = answers.new_request_id()
         request = answers.picture_request(
-            picture, key=key, accept=accept, user=user, attributes=attributes, request_id=name
+            picture, key=key, accept=accept, user=user, attributes=attributes, consent=consent, request_id=name
         )
         return answers.masked(self._send(request, name))
 

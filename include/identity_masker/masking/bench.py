@@ -12,7 +12,13 @@ from identity_masker.masking.alignment import Frames, Window, resized
 from identity_masker.masking.attackers import Attacker, KnownPeople, mask_all, train_strong
 from identity_masker.masking.baselines import Pixelation
 from identity_masker.masking.encoder import embed
-from identity_masker.masking.evaluation_config import EvaluationConfig, InversionConfig, LinkageConfig, StrongConfig
+from identity_masker.masking.evaluation_config import (
+    EvaluationConfig,
+    InversionConfig,
+    LinkageConfig,
+    PowerConfig,
+    StrongConfig,
+)
 from identity_masker.masking.evidence import Attack, AttackerName, Gallery, Pictures
 from identity_masker.masking.inversion import invert, train_inverter
 from identity_masker.masking.judge import Finder, find_landmarks
@@ -104,9 +110,9 @@ class Bench:
         clear, found = embed(self.clear.encoder, self.test), embed(self.clear.encoder, invert(inverter, probes))
         return Found([self._attack("inversion", pictures, "clear", clear, found)])
 
-    def on_pixelated(self, attacker: Images, test: Images) -> Found:
+    def on_pixelated(self, attacker: Images, test: Images, config: PowerConfig) -> Found:
         """A power check: the same attackers, trained in the same way, against pixelation."""
-        pixelation = Pixelation(self.config.power.pixel)
+        pixelation = Pixelation(config.pixel)
         views = self.crop(mask_all(pixelation, attacker, "attacker"))[None]
         probes = self.crop(mask_all(pixelation, test, "test"))
         trained = self._trained(views, self.config.strong)

@@ -35,7 +35,7 @@ def compare(
     known = {(attack.attacker, attack.gallery): attack for attack in champion.against_masked()}
     for attack in candidate.against_masked():
         other = known.get((attack.attacker, attack.gallery))
-        if other is not None:
+        if other is not None and attack.attacker != "linkage":  # too few probes for an interval that says something
             yield from _attack(attack, other, margins)
     yield from _use(candidate, champion, margins)
     yield from _groups(candidate, champion, margins, least_probes)

@@ -127,8 +127,12 @@ def _trained(
     bench = Bench(known, crop(test.images), trial, config, clear, crop)
     seen, probes = np.stack([crop(view) for view in views]), crop(masked)
     strong = pool.submit(bench.on_masked, masker, seen[: config.strong.views], probes, test.images)
-    jobs: list[Future[Found]] = [strong, pool.submit(bench.on_pixelated, attacker.images, test.images)]
-    jobs.append(pool.submit(bench.on_clear))
+    jobs: list[Future[Found]] = [strong]
+    if config.power is not None:
+        jobs += [
+            pool.submit(bench.on_pixelated, attacker.images, test.images, config.power),
+            pool.submit(bench.on_clear),
+        ]
     if config.parrot is not None:
         jobs.append(pool.submit(bench.parrot, seen[: config.parrot.views], probes, config.parrot))
     if config.inversion is not None:
@@ -169,7 +173,10 @@ def _check(attacker: FaceSet, test: FaceSet, config: EvaluationConfig) -> None:
             )
 
 
-def _power(attacks: list[Attack], config: EvaluationConfig) -> Power:
+def _power(attacks: list[Attack], config: EvaluationConfig) -> Power | None:
+    if config.power is None:
+        return None
+
     def best(pictures: Pictures) -> float:
         strong = (attack for attack in attacks if attack.attacker == "strong" and attack.pictures == pictures)
         return max(attack.result.rank1.value for attack in strong)

@@ -94,11 +94,13 @@ class EvaluationConfig(_Section):
     inversion: InversionConfig | None = Field(default=None, description="null: nobody tries to undo the masking.")
     linkage: LinkageConfig | None = LinkageConfig()
     motion: MotionConfig | None = MotionConfig()
-    power: PowerConfig = PowerConfig()
+    power: PowerConfig | None = Field(default=PowerConfig(), description="null: not checked, and the gate refuses.")
     judge: JudgeConfig = JudgeConfig()
 
     @model_validator(mode="after")
     def _blocks_fit(self) -> Self:
+        if self.power is None:
+            return self
         if self.power.pixel > self.size // 2:
             raise ValueError(f"power.pixel {self.power.pixel} leaves fewer than two blocks of {self.size} px")
         if self.size % self.power.pixel:
@@ -109,10 +111,10 @@ class EvaluationConfig(_Section):
 class MarginConfig(_Section):
     """By how much a masker may be worse than the champion, interval included, and still pass for not worse."""
 
-    rank1: Share = Field(default=0.02, description="Strong attacker's rank-1 above chance.")
+    rank1: Share = Field(default=0.03, description="Strong attacker's rank-1 above chance.")
     auc: Share = Field(default=0.05, description="Strong attacker's AUC.")
-    r2: Share = Field(default=0.10, description="What the judge reads of each group of factors.")
-    group_auc: Share = Field(default=0.12, description="Strong attacker's AUC within each group of people.")
+    r2: Share = Field(default=0.15, description="What the judge reads of each group of factors.")
+    group_auc: Share = Field(default=0.15, description="Strong attacker's AUC within each group of people.")
     group_error: Share = Field(default=0.15, description="Error of pose and expression within each group of people.")
 
 

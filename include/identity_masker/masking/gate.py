@@ -74,11 +74,9 @@ def _hiding(evidence: Evaluation, gate: GateConfig) -> Iterator[Finding]:
 
 def _hidden_from(attack: Attack, gate: GateConfig) -> Iterator[Finding]:
     name = f"{ATTACKERS[attack.attacker]} with a {attack.gallery} gallery"
-    if attack.result.probes < gate.min_group_probes:
-        yield Finding(ok=True, text=f"{name}: shown only, {attack.result.probes} probes are too few to judge")
-        return
     limit = min(gate.max_rank1_strong_over_chance * attack.result.chance, EVERY_PICTURE)
-    yield _at_most(f"{name}: rank-1, upper end", attack.result.rank1.high, limit)
+    if attack.attacker != "linkage":  # one probe a track: two or three lucky ones double its rank-1
+        yield _at_most(f"{name}: rank-1, upper end", attack.result.rank1.high, limit)
     yield _at_most(f"{name}: AUC, upper end", attack.result.auc.high, gate.max_auc_strong)
 
 
@@ -90,9 +88,7 @@ def _use(evidence: Evaluation, gate: GateConfig) -> Iterator[Finding]:
         yield from _expression_kept(evidence.utility, gate.min_expression_r2_ratio)
     if gate.max_landmark_error_ratio is not None and evidence.utility is not None:
         error = evidence.utility.landmark_error
-        yield _at_most(
-            "landmark error as a multiple of clear", error.masked / error.clear, gate.max_landmark_error_ratio
-        )
+        yield _at_most("landmark error", error.masked, gate.max_landmark_error_ratio * error.clear)
     if gate.min_background_psnr is not None:
         yield _at_least("background PSNR in dB", evidence.background_psnr, gate.min_background_psnr)
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.faces.render.drawing import to_bytes
 from identity_masker.masking.avatars import AvatarBook
-from identity_masker.masking.bottleneck import quantise
+from identity_masker.masking.bottleneck import near_edge, quantise
 from identity_masker.masking.config import ArchitectureConfig, PixelationConfig
 from identity_masker.masking.device import Precision, halved, precision
 from identity_masker.masking.networks import FactorReader
@@ -117,9 +117,17 @@ class FactorBottleneckMasker:
     def _read(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         if pictures.shape[-1] != self.size:
             pictures = functional.interpolate(pictures, size=(self.size, self.size), mode="bilinear", antialias=True)
-        with precision(self.device, self.precision):
-            factors = self.network(pictures * 2 - 1).factors
+        factors = self._factors(pictures)
+        if len(pictures) > 1 and not torch.compiler.is_compiling():
+            # A factor on the edge of two levels may fall on another one alone: a batch must give the same to the bit.
+            for row in near_edge(factors, self.config.bits).nonzero().flatten().tolist():
+                factors[row] = self._factors(pictures[row : row + 1])[0]
         return quantise(factors, self.config.bits), torch.isfinite(factors).all()
+
+    def _factors(self, pictures: Tensor) -> Tensor:
+        with precision(self.device, self.precision):
+            factors: Tensor = self.network(pictures * 2 - 1).factors
+        return factors
 
 
 def check_finite(finite: Tensor) -> None:

@@ -12,6 +12,7 @@ from identity_masker.faces.face_set import FaceSet
 from identity_masker.masking import training
 from identity_masker.masking.config import ArchitectureConfig, MaskerConfig, ModelConfig, PixelationConfig
 from identity_masker.masking.pixelation import PixelationMasker
+from identity_masker.masking.processes import Group
 from identity_masker.masking.training import Judged, Progress, TrainedMasker
 
 SAMPLES = 8
@@ -23,6 +24,7 @@ def train(
     validation: FaceSet,
     checkpoint: Path,
     report: Callable[[Progress], None],
+    group: Group | None = None,
 ) -> TrainedMasker:
     """Train the masker of `config` on `faces`; continue from `checkpoint` when it is there, for kinds that have one.
 
@@ -31,7 +33,7 @@ def train(
     match config.architecture:
         case ArchitectureConfig() as architecture:
             bottleneck = MaskerConfig(architecture=architecture, training=config.training)
-            return training.train(bottleneck, faces, validation, checkpoint, report)
+            return training.train(bottleneck, faces, validation, checkpoint, report, group)
         case PixelationConfig() as architecture:
             return _train_pixelation(architecture, validation, report)
 

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from identity_masker import artifacts
 from identity_masker.errors import MaskerError
 from identity_masker.faces.snapshot import Snapshot, open_snapshot
-from identity_masker.masking import artifact
+from identity_masker.masking import artifact, processes
 from identity_masker.masking.config import ModelConfig, load_config
+from identity_masker.masking.processes import Group
 from identity_masker.masking.report import contact_sheet
 from identity_masker.masking.trainers import train
 from identity_masker.masking.training import Progress, TrainedMasker
@@ -24,6 +25,8 @@ from identity_masker.settings import settings
 from identity_masker.telemetry import logs
 
 CURVE_EVERY = 10
+TRAIN, IDLE = "train", "idle"
+"""What the leader tells the other processes of a training."""
 log = logs.logger(__name__)
 
 
@@ -53,12 +56,24 @@ class TrainResult(BaseModel):
     reused: bool = False
 
 
-def train_step(options: TrainOptions, show: Callable[[Progress], None]) -> TrainResult:
-    """Train, or give back what an earlier attempt with the same key has trained."""
+def train_step(options: TrainOptions, show: Callable[[Progress], None]) -> TrainResult | None:
+    """Train, or give back what an earlier attempt with the same key has trained.
+
+    Started by torchrun in several processes, their leader does what else there is to do; the others give back None.
+    """
     config = load_config(options.model)
+    with processes.group(config.training.device) as group:
+        if group.leads:
+            return _lead(options, config, show, group)
+        _follow(options, config, group)
+        return None
+
+
+def _lead(options: TrainOptions, config: ModelConfig, show: Callable[[Progress], None], group: Group) -> TrainResult:
     snapshot = open_snapshot(options.dataset)
     content = _content_tags(config, snapshot)
     if not options.force and (found := _same_model(content)):
+        group.agree(IDLE)
         log.info("model_reused", run_id=found.run_id, semver=found.semver)
         return TrainResult.model_validate(
             {**runs.get_run(found.run_id).read_document(run_files.TRAINING), "reused": True}
@@ -69,13 +84,23 @@ def train_step(options: TrainOptions, show: Callable[[Progress], None]) -> Train
     }  # fmt: skip
     run = runs.open_run(options.run_key, f"{options.model} on {snapshot.version}", tags)
     if run.tags.get("stage") in ("trained", "evaluated"):
+        group.agree(IDLE)
         log.info("training_found", run_id=run.run_id)
         return TrainResult.model_validate(run.read_document(run_files.TRAINING))
     try:
-        return _train(run, options, config, snapshot, show)
+        return _train(run, options, config, snapshot, show, group)
     except MaskerError:
         run.end(failed=True)
         raise
+
+
+def _follow(options: TrainOptions, config: ModelConfig, group: Group) -> None:
+    """Train along with the leader, if it trains."""
+    if group.agree(IDLE) == IDLE:
+        return
+    snapshot, size = open_snapshot(options.dataset), config.architecture.size
+    faces, validation = snapshot.load("train", size), snapshot.load("validation", size)
+    train(config, faces, validation, Path(os.devnull), lambda _progress: None, group)
 
 
 def _content_tags(config: ModelConfig, snapshot: Snapshot) -> dict[str, str]:
@@ -97,8 +122,10 @@ def _same_model(content: dict[str, str]) -> models.ModelVersion | None:
 
 
 def _train(
-    run: runs.Run, options: TrainOptions, config: ModelConfig, snapshot: Snapshot, show: Callable[[Progress], None]
-) -> TrainResult:
+    run: runs.Run, options: TrainOptions, config: ModelConfig, snapshot: Snapshot, show: Callable[[Progress], None],
+    group: Group,
+) -> TrainResult:  # fmt: skip
+    group.agree(TRAIN)
     cores = settings().threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(max(1, cores - 1))  # one draws the faces of the next step
     run.log_params(config.model_dump(mode="json"))
@@ -125,6 +152,7 @@ def _train(
             snapshot.load("validation", size),
             checkpoint.path,
             report,
+            group,
         )
         curves.flush()
         result = _keep(run, options, snapshot, trained, Path(folder))

@@ -51,6 +51,24 @@ def mask_responses(*statuses: int, headers: dict[str, Any] | None = None) -> dic
     return found
 
 
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of `model` in one piece: within OpenAPI, references to `$defs` would lead nowhere."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def whole(part: Any) -> Any:
+        if isinstance(part, list):
+            return [whole(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return whole(parts[part["$ref"].rpartition("/")[2]])
+        return {name: whole(value) for name, value in part.items()}
+
+    found: dict[str, Any] = whole(schema)
+    return found
+
+
 class Health(BaseModel):
     """What a service says of itself."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib import resources
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +20,8 @@ from identity_masker.faces.decode import UndecodableError
 from identity_masker.serving import problem
 from identity_masker.serving.body import ClientGoneError
 from identity_masker.serving.guard import Guard
-from identity_masker.serving.problem import HttpError
+from identity_masker.serving.problem import HttpError, overloaded
+from identity_masker.serving.queueing import QueueFullError, TooLateError
 from identity_masker.serving.worker import MaskingFailedError
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.http import CLIENT_GONE
@@ -48,12 +52,28 @@ _DOCS_START = """SwaggerUIBundle({
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
-def application(title: str, description: str, metrics: HttpMetrics, guard: Guard | None = None) -> FastAPI:
-    """An application with `/docs`, `/openapi.json`, `/metrics` and an answer in words to every error.
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The description, where wrong parameters get the problem that they really get, not FastAPI's own error."""
+        if self.openapi_schema is None:
+            described = super().openapi()
+            for operations in described["paths"].values():
+                for operation in operations.values():
+                    if "HTTPValidationError" in str(operation["responses"].get("422")):
+                        operation["responses"]["422"] = problem.documented(422)[422]
+            schemas = described.get("components", {}).get("schemas", {})
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        found: dict[str, Any] = super().openapi()
+        return found
+
+
+def application(title: str, description: str, metrics: HttpMetrics | None, guard: Guard | None = None) -> FastAPI:
+    """An application with `/docs`, `/openapi.json` and an answer in words to every error, and `/metrics` of `metrics`.
 
     With a `guard` every route needs what it says, before anything of the request is read.
     """
-    app = FastAPI(
+    app = _Application(
         title=title,
         description=description,
         version=version("identity-masker"),
@@ -65,12 +85,16 @@ def application(title: str, description: str, metrics: HttpMetrics, guard: Guard
     _handle_errors(app)
     _add_docs(app)
 
+    if metrics is not None:
+        _add_metrics(app, metrics)
+    return app
+
+
+def _add_metrics(app: FastAPI, metrics: HttpMetrics) -> None:
     @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus", response_class=Response)
     def exposition() -> Response:
         # Not a coroutine: rendering takes milliseconds, so it runs in a thread.
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
-
-    return app
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -86,13 +110,15 @@ def _handle_errors(app: FastAPI) -> None:
         return Response(status_code=CLIENT_GONE)
 
     app.add_exception_handler(ClientGoneError, gone)
-    answers(HttpError, _itself)
-    answers(HTTPException, _from_router)
-    answers(RequestValidationError, _from_validation)
-    answers(UndecodableError, _from_decoding)
-    answers(BadInputError, _from_bad_input)
-    answers(MaskingFailedError, _from_masking)
+    for kind, convert in _ANSWERS.items():
+        answers(kind, convert)
     answers(Exception, lambda _error: problem.internal())
+
+
+def answer_to(error: Exception) -> HttpError:
+    """What a client is told of `error`."""
+    convert = next((_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS), None)
+    return convert(error) if convert else problem.internal()
 
 
 def _itself(error: Exception) -> HttpError:
@@ -133,10 +159,41 @@ def _from_bad_input(error: Exception) -> HttpError:
 def _from_masking(error: Exception) -> HttpError:
     # No more than its type: the message of a model's error may quote what it worked on.
     cause = error.__cause__ or error
-    log.error("masking_failed", cause=type(cause).__name__, exc_info=error)
+    log.error("masking_failed", cause=type(cause).__name__, at=_place(cause))
     return HttpError(
         500, "masking_failed", "the model could not mask this picture", fix="report the request id to the operator"
     )
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else ""
+
+
+def _from_lateness(error: Exception) -> HttpError:
+    assert isinstance(error, TooLateError)  # noqa: S101
+    if error.reason == "deadline_unreachable":
+        return overloaded(error.what, error.reason, seconds=error.seconds)
+    fix = "ask for more time in x-request-timeout" if error.reason == "deadline_too_short" else "try again later"
+    return HttpError(504, error.reason, error.what, allowed=error.allowed, fix=fix)
+
+
+def _from_full_queue(error: Exception) -> HttpError:
+    assert isinstance(error, QueueFullError)  # noqa: S101
+    return overloaded(error.what, "queue_full", seconds=error.seconds)
+
+
+_ANSWERS: dict[type[Exception], Callable[[Exception], HttpError]] = {
+    HttpError: _itself,
+    HTTPException: _from_router,
+    RequestValidationError: _from_validation,
+    UndecodableError: _from_decoding,
+    BadInputError: _from_bad_input,
+    MaskingFailedError: _from_masking,
+    TooLateError: _from_lateness,
+    QueueFullError: _from_full_queue,
+}
 
 
 def _add_docs(app: FastAPI) -> None:

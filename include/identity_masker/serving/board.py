@@ -16,33 +16,61 @@ from identity_masker.serving.upstream import Upstream
 from identity_masker.telemetry import logs
 
 POLL_SECONDS = 0.25
+LOOK_SECONDS = 0.05
+"""Between two looks at the number of the routing table: a version that is taken back answers for no longer."""
+
 STALE_SECONDS = 15.0
 """A fleet writes each endpoint's heartbeat every second; one as old as this has no fleet any more."""
 
 EJECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
+ERRORS = frozenset({500, 502, 504})
+"""Answers that speak against a server; 503 only says that it is busy."""
+
+DOUBTFUL_ERRORS = 5
+"""So many in a row make a server doubtful."""
+
 log = logs.logger(__name__)
 
 
 @dataclass
 class Server:
-    """A model server as this gateway sees it."""
+    """A model server as this gateway sees it.
+
+    One whose connections fail is left out for a while, longer each time in a row. One that keeps answering 5xx is
+    passed over while another one of its version does not: a picture that no model can mask must not empty a version.
+    """
 
     endpoint: Endpoint
     upstream: Upstream
     failures: int = 0
     ejected_until: float = 0.0
+    errors: int = 0
+    doubted_until: float = 0.0
 
     def usable(self, now: float) -> bool:
         return self.endpoint.state == "ready" and now >= self.ejected_until
 
-    def failed(self) -> None:
-        """Leave it out for a while, longer each time in a row."""
-        pause = EJECT_SECONDS[min(self.failures, len(EJECT_SECONDS) - 1)]
-        self.failures += 1
-        self.ejected_until = time.monotonic() + pause
+    def trusted(self, now: float) -> bool:
+        return self.usable(now) and now >= self.doubted_until
 
-    def worked(self) -> None:
+    def failed(self) -> None:
+        """The connection failed."""
+        self.ejected_until = time.monotonic() + _pause(self.failures)
+        self.failures += 1
+
+    def answered(self, status: int) -> None:
+        """It answered; `status` 504 when its answer did not come in time."""
         self.failures = 0
+        if status not in ERRORS:
+            self.errors = 0
+            return
+        self.errors += 1
+        if self.errors >= DOUBTFUL_ERRORS:
+            self.doubted_until = time.monotonic() + _pause(self.errors - DOUBTFUL_ERRORS)
+
+
+def _pause(times: int) -> float:
+    return EJECT_SECONDS[min(times, len(EJECT_SECONDS) - 1)]
 
 
 @dataclass
@@ -61,13 +89,16 @@ class Board:
     def pick(self, version: str, without: Server | None = None) -> Server | None:
         """The less busy of two model servers of `version` chosen at random; never `without`.
 
-        One that is draining still answers, and is taken when there is no other.
+        Which are chosen from: those that work; else those that answer errors; else those that drain, which still
+        answer; else those that did not answer a moment ago, rather than nobody.
         """
         now = time.monotonic()
         same = [s for s in self.servers.values() if s.endpoint.version == version and s is not without]
-        found = [s for s in same if s.usable(now)] or [s for s in same if s.endpoint.state == "draining"]
-        two = random.sample(found, min(2, len(found)))  # in random order, so that equally busy ones share
-        return min(two, key=lambda server: server.upstream.in_flight, default=None)
+        found = [s for s in same if s.trusted(now)] or [s for s in same if s.usable(now)] or _last_resort(same)
+        if len(found) <= 1:
+            return found[0] if found else None
+        two = random.sample(found, 2)  # in random order, so that equally busy ones share
+        return min(two, key=lambda server: server.upstream.in_flight)
 
     def apply(self, revision: Revision | None, endpoints: list[Endpoint]) -> None:
         """Take over what was read from the control database."""
@@ -89,8 +120,15 @@ class Board:
         self.read_at = time.monotonic()
 
 
+def _last_resort(servers: list[Server]) -> list[Server]:
+    for state in ("draining", "ready"):
+        if found := [server for server in servers if server.endpoint.state == state]:
+            return found
+    return []
+
+
 class Watcher:
-    """Reads the control database several times a second, in a thread of its own."""
+    """Reads the control database several times a second, and at once when the routing table changes. In a thread."""
 
     def __init__(self, board: Board, url: str, changed: Callable[[], None] = lambda: None) -> None:
         """`changed()` is called on the event loop after each successful read."""
@@ -99,6 +137,7 @@ class Watcher:
         self._changed = changed
         self._control: Control | None = None
         self._newest: Revision | None = None
+        self._read_at = 0.0
         self._stop = threading.Event()
         self.trouble = ""
 
@@ -124,21 +163,26 @@ class Watcher:
                 self._troubled(str(error))
             else:
                 self._troubled("")
-                with contextlib.suppress(RuntimeError):  # the loop has ended; so does this thread
-                    self._loop.call_soon_threadsafe(self._apply, *read)
-            self._stop.wait(POLL_SECONDS)
+                if read is not None:
+                    with contextlib.suppress(RuntimeError):  # the loop has ended; so does this thread
+                        self._loop.call_soon_threadsafe(self._apply, *read)
+            self._stop.wait(LOOK_SECONDS)
         if self._control is not None:
             self._control.close()
 
-    def _read(self) -> tuple[Revision | None, list[Endpoint]]:
+    def _read(self) -> tuple[Revision | None, list[Endpoint]] | None:
+        """None when the routing table is the same and the model servers were read a moment ago."""
         if self._control is None:
             self._control = Control(self._url)
         number = self._control.revision_number()
-        if number == 0:
-            self._newest = None
-        elif self._newest is None or self._newest.number != number:
-            self._newest = self._control.revision()
-        return self._newest, self._control.endpoints()
+        known = self._newest.number if self._newest else 0
+        if number == known and time.monotonic() - self._read_at < POLL_SECONDS:
+            return None
+        if number != known:
+            self._newest = self._control.revision() if number else None
+        endpoints = self._control.endpoints()
+        self._read_at = time.monotonic()
+        return self._newest, endpoints
 
     def _apply(self, revision: Revision | None, endpoints: list[Endpoint]) -> None:
         self._board.apply(revision, endpoints)

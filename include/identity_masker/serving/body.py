@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 from starlette.requests import Request
 
-from identity_masker.serving.problem import HttpError
+from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.telemetry.http import Exchange
 
 T = TypeVar("T")
@@ -17,8 +19,37 @@ class ClientGoneError(Exception):
     """The client closed the connection: nobody waits for an answer."""
 
 
-async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
-    """The whole body.
+class Room:
+    """The bytes of all bodies that are held at a time."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[int], None]]:
+        """Gives a function that takes so many bytes more, until the block ends. It raises `HttpError` 503.
+
+        What came is counted, not what was announced: clients that only say much keep nobody out.
+        """
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if self._used + size > self._limit:
+                raise overloaded("too many large pictures come at once", "overloaded", seconds=1)
+            self._used, mine = self._used + size, mine + size
+
+        try:
+            yield take
+        finally:
+            self._used -= mine
+
+
+async def read_body(
+    request: Request, *, max_bytes: int, seconds: float, take: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """The whole body; `take(size)` is called for each part that came.
 
     Raises `HttpError` 413 from Content-Length before a byte is read, or as soon as more than `max_bytes` have
     come; 408 when it takes longer than `seconds`; 400 when it is empty; `ClientGoneError` when the client left.
@@ -30,7 +61,7 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
         raise _too_large(f"{declared} bytes", max_bytes)
     try:
         async with asyncio.timeout(seconds):
-            body = await _collect(request, exchange, max_bytes)
+            body = await _collect(request, exchange, max_bytes, take)
     except TimeoutError as error:
         exchange.unread_body = True
         raise HttpError(
@@ -48,7 +79,7 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     return body
 
 
-async def _collect(request: Request, exchange: Exchange, max_bytes: int) -> bytes:
+async def _collect(request: Request, exchange: Exchange, max_bytes: int, take: Callable[[int], None]) -> bytes:
     chunks, size, more = [], 0, True
     while more:
         message = await request.receive()
@@ -60,6 +91,11 @@ async def _collect(request: Request, exchange: Exchange, max_bytes: int) -> byte
         if size > max_bytes:
             exchange.unread_body = more
             raise _too_large(f"more than {max_bytes} bytes", max_bytes)
+        try:
+            take(len(chunk))
+        except HttpError:
+            exchange.unread_body = more
+            raise
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -70,18 +106,17 @@ async def unless_gone(request: Request, work: asyncio.Future[T], *, seconds: flo
     Raises `ClientGoneError`, and TimeoutError after `seconds`.
     """
     gone = asyncio.create_task(_disconnected(request))
-    either: set[asyncio.Future[Any]] = {work, gone}
+    gone.add_done_callback(lambda _gone: work.cancel())
     try:
-        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(seconds):
+            return await work
+    except asyncio.CancelledError:
+        if gone.done() and not gone.cancelled():
+            raise ClientGoneError from None
+        raise
     finally:
         gone.cancel()
-        if not work.done():
-            work.cancel()
-    if work.done() and not work.cancelled():
-        return work.result()
-    if gone.done():
-        raise ClientGoneError
-    raise TimeoutError
+        work.cancel()
 
 
 async def _disconnected(request: Request) -> None:

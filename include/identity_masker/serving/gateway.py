@@ -14,13 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
 from identity_masker.errors import NotFoundError, TemporaryError
-from identity_masker.serving import gateway_routes, outcomes, pictures, units
+from identity_masker.serving import bundle, gateway_routes, outcomes, pictures, units
 from identity_masker.serving.answers import SHADOW, SHARE, Answer
 from identity_masker.serving.api import Health
-from identity_masker.serving.board import Board, Server, Watcher
-from identity_masker.serving.body import read_body, unless_gone
+from identity_masker.serving.board import Board, Watcher
+from identity_masker.serving.body import Room, read_body, unless_gone
+from identity_masker.serving.consented import Consented
 from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
+from identity_masker.serving.forwarding import NEVER_REACHED, Forwarder, Outgoing, no_server
 from identity_masker.serving.gateway_measures import GatewayMeasures
 from identity_masker.serving.guard import Guard
 from identity_masker.serving.mirror import Mirror
@@ -32,18 +34,18 @@ from identity_masker.serving.quota.limiter import Limiter
 from identity_masker.serving.request_log import Quest, RequestLog, Served
 from identity_masker.serving.routing import TESTER, choose, shadow
 from identity_masker.serving.scorer import Scorer
-from identity_masker.serving.upstream import Headers, Reply, UpstreamError
+from identity_masker.serving.upstream import Headers, Reply
 from identity_masker.telemetry import logs
 from identity_masker.telemetry.events import EventLog
 from identity_masker.telemetry.http import Edge, Exchange
 from identity_masker.telemetry.metrics import HttpMetrics
 
 DEPLOY_HINT = "run `masker deploy --version challenger`, or trigger the pipeline: `make run`"
-FORWARDED = (b"content-type", b"accept", b"x-consistency-key", b"traceparent", b"tracestate")
-RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"accept")
-NEVER_REACHED = 503
-"""A model server answers this before its model sees a request: full, loading or draining."""
-
+MASK_TARGET = gateway_routes.MASK.encode()
+FORWARDED = frozenset(
+    {b"content-type", b"accept", b"x-consistency-key", b"x-request-timeout", b"x-correlation-id", b"tracestate"}
+)
+RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"accept", b"x-masked", b"x-failed")
 log = logs.logger(__name__)
 
 
@@ -54,14 +56,19 @@ class GatewayConfig(BaseModel):
 
     capacity: int = Field(default=512, ge=1, description="Requests taken on at a time; more get 503.")
     max_bytes: int = Field(default=20 * 2**20, ge=1, description="Size of a body.")
+    body_bytes: int = Field(default=256 * 2**20, ge=1, description="Of all bodies at a time; more get 503.")
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=35.0, gt=0, description="Time for a model server to answer.")
+    hedge_seconds: float = Field(
+        default=0.0, ge=0, description="A second model server is asked too after so long; 0: never."
+    )
     events_dir: Path | None = Field(default=None, description="Folder of the event log; without one nothing is logged.")
     examiner: str = Field(default="", description="Folder of the one that scores answers, or `registry`; empty: none.")
     quality_share: float = Field(default=0.25, ge=0, le=1, description="Share of the answers that are scored.")
     quality_rate: float = Field(default=4.0, gt=0, description="Answers a second that are scored at most, per version.")
     mirrored: int = Field(default=16, ge=0, description="Requests copied to a shadow at a time; more are not copied.")
     example_seconds: float = Field(default=0.0, ge=0, description="Between masked answers that are kept; 0 keeps none.")
+    sample_share: float = Field(default=0.0, ge=0, le=1, description="Of the pictures with consent that are kept.")
     unit_key: SecretStr = Field(default=SecretStr(""), description="Secret that user ids are hashed with.")
 
 
@@ -96,10 +103,13 @@ class Gateway:
         guard: Guard | None = None,
         limiter: Limiter | None = None,
         release: Callable[[], BaseModel] | None = None,
+        credentials: Callable[[], str | None] = lambda: None,
+        operations_apart: bool = False,
     ) -> None:
         """`assign` says which experiments a user is in; without it there are none. `release` tells of the newest one.
 
-        Without `guard` all may ask, and without `limiter` as often as they like.
+        Without `guard` all may ask, and without `limiter` as often as they like. `credentials()` is the token that
+        model servers get. With `operations_apart`, `app` has no metrics and no operations: `operations` has them.
         """
         self.config = config
         self.guard = guard
@@ -110,17 +120,21 @@ class Gateway:
         self._control_url = control_url
         self._assign = assign
         self._taken = 0
+        self._room = Room(config.body_bytes)
         self._draining = False
         self._watcher: Watcher | None = None
         self._events: EventLog | None = None
         self._request_log: RequestLog | None = None
         self._measures = GatewayMeasures(self.metrics, self.board)
+        self._forwarder = Forwarder(
+            self.board, self._measures, credentials=credentials, hedge_seconds=config.hedge_seconds
+        )
         self._scorer: Scorer | None = None
         self._quality = QualityMeasures(self.metrics.registry, lambda: self._scorer.examiner if self._scorer else "")
         self._mirror = Mirror(self._measures.answers, config.mirrored)
-        self.app: ASGIApp = Edge(
-            gateway_routes.routes(self), metrics=self.metrics, closing=lambda: self._draining, done=self._answered
-        )
+        public = gateway_routes.routes(self, operations=not operations_apart)
+        self.app: ASGIApp = Edge(public, metrics=self.metrics, closing=lambda: self._draining, done=self._answered)
+        self.operations: ASGIApp = Edge(gateway_routes.operations(self), metrics=self.metrics)
 
     def drain(self) -> None:
         """Say "not ready" from now on, and go on answering."""
@@ -131,8 +145,9 @@ class Gateway:
         """Follow the control database and keep the event log open while the application runs."""
         if self.config.events_dir is not None:
             self._events = EventLog(self.config.events_dir, registry=self.metrics.registry)
+            kept = Consented(self.config.events_dir, self.config.sample_share, self._events.measures)
             keeps = self.config.example_seconds
-            self._request_log = RequestLog(self._events, self._quest(), example_seconds=keeps)
+            self._request_log = RequestLog(self._events, self._quest(), kept, example_seconds=keeps)
         async with Watcher(self.board, self._control_url, self._measures.update) as self._watcher:
             yield
         await self._mirror.close()
@@ -180,17 +195,20 @@ class Gateway:
         revision = self.deployed()
         champion = revision.table.variants[revision.table.champion]
         if champion.version not in self.board.served():
-            raise _no_server(champion.semver)
+            raise no_server(champion.semver)
         return Health(status="ready", model_version=champion.semver)
 
-    async def mask(self, request: Request, user: str | None, given: str | None) -> Response:
+    async def mask(self, request: Request, user: str | None, given: str | None, *, consent: bool) -> Response:
         """Pass one picture to the variant that an experiment or the routing table gives this user.
 
-        `given`: the header x-user-attributes. Raises `HttpError`, which the application turns into a problem.
+        `given`: the header x-user-attributes. `consent`: whether the picture may be kept. Raises `HttpError`, which the
+        application turns into a problem.
         """
         exchange: Exchange = request.state.exchange
-        exchange.evidence = served = Served()
-        pictures.check_content_type(request.headers.get("content-type"))
+        exchange.evidence = served = Served(consent=consent)
+        content_type = request.headers.get("content-type")
+        if bundle.kind_of(content_type) is None:
+            pictures.check_content_type(content_type)
         revision = self.deployed()
         if self._taken >= self.config.capacity:
             raise overloaded("the gateway is full", "overloaded", seconds=1)
@@ -198,9 +216,12 @@ class Gateway:
         self._taken += 1
         self._measures.taken.inc()
         try:
-            body = await read_body(request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds)
-            target = self._target(revision, user or exchange.request_id, served, request.headers)
-            answer = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
+            with self._room.held() as take:
+                body = await read_body(
+                    request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds, take=take
+                )
+                target = self._target(revision, user or exchange.request_id, served, request.headers)
+                answer = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
         finally:
             self._taken -= 1
             self._measures.taken.dec()
@@ -257,7 +278,10 @@ class Gateway:
             self._measures.unmirrored.inc()
             return
         variant = table.variants[name]
-        target, quiet = _Target(name, variant.version, variant.semver, SHADOW), Exchange(exchange.request_id)
+        target, quiet = (
+            _Target(name, variant.version, variant.semver, SHADOW),
+            Exchange(exchange.request_id, span=exchange.span),
+        )
 
         def send() -> Awaitable[Reply]:
             return self._from(target, request, body, quiet)
@@ -271,28 +295,12 @@ class Gateway:
         return _TimedReply(reply, answer)
 
     async def _from(self, version: _Target, request: Request, body: bytes, exchange: Exchange) -> Reply:
-        """The answer of one version, from a second model server when the first never looked at the request."""
+        """The answer of one version."""
         query = request.scope["query_string"]
-        target = b"/v1/mask" + (b"?" + query if query else b"")
-        headers = _forwarded(request)
-
-        async def send(server: Server) -> Reply:
-            return await server.upstream.post(target, headers, body, seconds=self.config.answer_seconds)
-
-        first = self.board.pick(version.version)
-        if first is None:
-            raise _no_server(version.semver)
-        second = None
-        reply = await self._try(first, send)
-        if reply is None or reply.status == NEVER_REACHED:
-            second = self.board.pick(version.version, without=first)
-        if second is not None:
-            self._measures.retries.inc()
-            exchange.note(retried=True)
-            reply = await self._try(second, send) or reply
-        if reply is None:
-            raise _no_server(version.semver)
-        return reply
+        outgoing = Outgoing(MASK_TARGET + (b"?" + query if query else b""), _forwarded(request), body)
+        return await self._forwarder.ask(
+            version.version, version.semver, outgoing, exchange, seconds=self.config.answer_seconds
+        )
 
     async def accept(self, request: Request, user: str) -> Accepted:
         """Write the outcome events of a request to the log. Raises `HttpError`, 503 when the log takes none."""
@@ -303,26 +311,6 @@ class Gateway:
         if self._events is None or not await asyncio.to_thread(self._events.writer("outcomes").append_all, rows):
             raise overloaded("the event log takes no events now", "event_log", seconds=5)
         return Accepted(accepted=len(rows))
-
-    async def _try(self, server: Server, send: Callable[[Server], Awaitable[Reply]]) -> Reply | None:
-        """The reply, or None when the connection failed. Masking changes nothing, so sending it again is safe."""
-        try:
-            reply = await send(server)
-        except UpstreamError as error:
-            server.failed()
-            self._measures.failed(server.endpoint.version)
-            log.warning("server_failed", url=server.endpoint.url, why=error.reason, sent=error.sent)
-            return None
-        except TimeoutError as error:
-            raise HttpError(
-                504,
-                "upstream_deadline",
-                "the model server did not answer in time",
-                allowed=f"an answer within {self.config.answer_seconds:g} s",
-                fix="try again later",
-            ) from error
-        server.worked()
-        return reply
 
     def release(self) -> dict[str, Any]:
         """How the newest release stands. Raises `HttpError`: 404 before the first, 503 when it cannot be read."""
@@ -341,15 +329,6 @@ class Gateway:
         if not self.board.read_at:
             raise overloaded("the control database has not been read yet", "not_ready", seconds=1)
         raise overloaded("no model deployed yet", "no_model", seconds=5, fix=DEPLOY_HINT)
-
-
-def _no_server(semver: str) -> HttpError:
-    return overloaded(
-        f"no model server of version {semver} is ready",
-        "no_server",
-        seconds=2,
-        fix="try again, as Retry-After says; if it stays so, see the logs of `masker fleet`",
-    )
 
 
 def _forwarded(request: Request) -> Headers:

@@ -62,7 +62,12 @@ class GatewayMeasures:
         self.unassigned = Counter(
             "masker_gateway_assignment_failures", "Requests without experiments after an error.", registry=registry
         )
-        self.retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
+        self._retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
+        self._hedges = Counter(
+            "masker_gateway_hedges",
+            "Requests sent to a second server while the first one worked on them.",
+            registry=registry,
+        )
         self.unmirrored = Counter(
             "masker_gateway_mirror_dropped", "Requests not copied to a shadow because of load.", registry=registry
         )
@@ -78,6 +83,12 @@ class GatewayMeasures:
         """Count a refusal; other problems of a request are in the HTTP metrics by their status."""
         if reason in REFUSALS:
             self._rejected.labels(reason).inc()
+
+    def retried(self) -> None:
+        self._retries.inc()
+
+    def hedged(self) -> None:
+        self._hedges.inc()
 
     def failed(self, version: str) -> None:
         self._upstream.labels(version).inc()
@@ -103,6 +114,6 @@ class GatewayMeasures:
 
 def state(server: Server, now: float) -> str:
     """The state of a model server as this gateway treats it. `now`: by the monotonic clock."""
-    if server.endpoint.state == "ready" and not server.usable(now):
+    if server.endpoint.state == "ready" and not server.trusted(now):
         return "ejected"
     return server.endpoint.state

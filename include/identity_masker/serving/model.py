@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from identity_masker import artifacts
-from identity_masker.errors import MaskerError, NotFoundError
+from identity_masker.errors import NotFoundError
 from identity_masker.settings import settings
 
 if TYPE_CHECKING:
@@ -25,38 +24,37 @@ class ServedModel:
     version   the registry's number, or "unregistered"
     semver    as in the response header x-model-version
     sha256    hash over the artifact's files
+    alive     whether it can be called; close: what to do after its last call
     """
 
     masker: Masker
     version: str
     semver: str
     sha256: str
+    alive: Callable[[], bool] = lambda: True
+    close: Callable[[], None] = lambda: None
 
 
 def from_folder(folder: Path) -> ServedModel:
     """The model saved in `folder`. Raises `NotFoundError` when there is none."""
-    if not (folder / "model.json").is_file():
-        raise NotFoundError(
-            "there is no model in this folder",
-            got=folder,
-            allowed="model.json and its weights",
-            fix="check --model-dir",
-        )
-    return _load(folder, UNREGISTERED, "")
+    return load(in_folder(folder))
 
 
 def from_registry(reference: str) -> ServedModel:
     """The registered version that `reference` means. Raises as `fetch` does."""
-    fetched = fetch(reference)
-    return _load(fetched.folder, fetched.version, fetched.semver)
+    return load(fetch(reference))
 
 
 class Fetched(NamedTuple):
-    """A registered version whose files are on this machine and are the ones that were registered."""
+    """A version whose files are on this machine and, if it is registered, are the ones that were registered."""
 
     version: str
     semver: str
     folder: Path
+
+    def name(self, digest: str) -> str:
+        """The semantic version; of one that nobody registered, a name made of the hash of its files."""
+        return self.semver or f"0.0.0+{digest[:12]}"
 
 
 def fetch(reference: str) -> Fetched:
@@ -97,11 +95,24 @@ def _note(version: str) -> Path:
     return settings().home / "models" / "versions" / f"{version}.json"
 
 
-def _load(folder: Path, version: str, semver: str) -> ServedModel:
+def in_folder(folder: Path) -> Fetched:
+    """A model that nobody registered. Raises `NotFoundError` when there is none."""
+    if not (folder / "model.json").is_file():
+        raise NotFoundError(
+            "there is no model in this folder",
+            got=folder,
+            allowed="model.json and its weights",
+            fix="check --model-dir",
+        )
+    return Fetched(UNREGISTERED, "", folder)
+
+
+def load(fetched: Fetched) -> ServedModel:
+    """The model, in this process."""
     from identity_masker.masking import artifact
 
-    digest = artifacts.sha256_folder(folder)
-    return ServedModel(artifact.load(folder), version, semver or f"0.0.0+{digest[:12]}", digest)
+    digest = artifacts.sha256_folder(fetched.folder)
+    return ServedModel(artifact.load(fetched.folder), fetched.version, fetched.name(digest), digest)
 
 
 def limit_threads(threads: int) -> None:
@@ -112,21 +123,3 @@ def limit_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-
-
-def warm_up(model: ServedModel, batch: int) -> None:
-    """Mask noise once alone and once as a full batch, so that the first client does not pay for lazy set-up.
-
-    Raises `MaskerError` when the model gives back anything but masked pictures.
-    """
-    generator = np.random.default_rng(0)
-    for count in {1, batch}:
-        images = generator.integers(0, 256, (count, model.masker.size, model.masker.size, 3), dtype=np.uint8)
-        masked = model.masker.mask(images, [f"warm-up-{row}" for row in range(count)])
-        if masked.shape != images.shape or masked.dtype != np.uint8 or np.array_equal(masked, images):
-            raise MaskerError(
-                "the model does not mask",
-                got=f"{masked.dtype} {masked.shape} for uint8 {images.shape}, the same pixels or another form",
-                allowed="an array of the same form with other pixels",
-                fix="train the model again, or serve another version",
-            )

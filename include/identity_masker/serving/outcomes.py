@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from identity_masker.serving.api import schema_of
 from identity_masker.serving.problem import HttpError
 
 MAX_BYTES = 1 << 20
@@ -47,7 +48,7 @@ class Accepted(BaseModel):
 
 
 BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": OutcomeEvents.model_json_schema()}}}
+    "requestBody": {"required": True, "content": {"application/json": {"schema": schema_of(OutcomeEvents)}}}
 }
 
 

@@ -70,8 +70,12 @@ def overloaded(status_text: str, reason: str, *, seconds: float, fix: str = "") 
 
 def response(error: HttpError, request_id: str) -> JSONResponse:
     """The response that carries `error`."""
-    problem = _problem(error.status, error.reason, error.detail(), error.fix or "", request_id)
-    return JSONResponse(problem.model_dump(), error.status, error.headers, MEDIA_TYPE)
+    return JSONResponse(document(error, request_id).model_dump(), error.status, error.headers, MEDIA_TYPE)
+
+
+def document(error: HttpError, request_id: str) -> Problem:
+    """The problem document of `error`."""
+    return _problem(error.status, error.reason, error.detail(), error.fix or "", request_id)
 
 
 def _problem(status: int, reason: str, detail: str, fix: str, request_id: str) -> Problem:

@@ -8,14 +8,18 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from identity_masker.errors import BadInputError, ConflictError
+from identity_masker.serving.connections import Bounds, allow_files, bounded
 from identity_masker.telemetry import logs
 
 BACKLOG = 2048
@@ -68,6 +72,31 @@ def die_with_parent(parent: int) -> None:
         raise ConflictError("the process that started this server has ended", got=f"parent {os.getppid()}")
 
 
+class Tls(NamedTuple):
+    """Files of a certificate with its chain, and of its key."""
+
+    certificate: Path
+    key: Path
+
+
+def tls(certificate: Path | None, key: Path | None) -> Tls | None:
+    """Both files, or None for plain HTTP. Raises `BadInputError` for one without the other, or one that is no such."""
+    if certificate is None and key is None:
+        return None
+    try:
+        if certificate is None or key is None:
+            raise FileNotFoundError("one of the two is not set")
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise BadInputError(
+            "the certificate of TLS cannot be used",
+            got=f"{certificate} and {key}: {error}",
+            allowed="a certificate with its chain and the key to it, as PEM",
+            fix="correct MASKER_TLS_CERTIFICATE and MASKER_TLS_KEY",
+        ) from error
+    return Tls(certificate, key)
+
+
 class Runner(uvicorn.Server):
     """Serves until SIGTERM or SIGINT.
 
@@ -77,13 +106,23 @@ class Runner(uvicorn.Server):
     """
 
     def __init__(
-        self, app: ASGIApp, *, drain_seconds: float, grace_seconds: float, on_drain: Callable[[], None]
+        self,
+        app: ASGIApp,
+        *,
+        drain_seconds: float,
+        grace_seconds: float,
+        on_drain: Callable[[], None],
+        bounds: Bounds = Bounds(),  # noqa: B008 - immutable
+        tls: Tls | None = None,
     ) -> None:
+        within = bounds._replace(connections=allow_files(bounds.connections))
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                http=bounded(within),
+                ssl_certfile=tls and str(tls.certificate),
+                ssl_keyfile=tls and str(tls.key),
                 ws="none",
                 log_config=None,
                 access_log=False,

@@ -55,6 +55,9 @@ class FleetConfig(BaseModel):
     shortest_pause: float = Field(default=0.2, gt=0, description="Seconds before the first restart; then doubled.")
     longest_pause: float = Field(default=30.0, gt=0)
     steady_seconds: float = Field(default=30.0, gt=0, description="A server that lived as long starts afresh.")
+    credentials: Callable[[], str | None] = Field(
+        default=lambda: None, exclude=True, description="The token for model servers, where they ask for one."
+    )
 
 
 class Ending(NamedTuple):
@@ -194,7 +197,7 @@ class Replica:
                 await self._set("starting", trouble)
                 told = time.monotonic()
             await asyncio.sleep(STARTING_TICK)
-        return await smoke(http, self._config.smoke_seconds)
+        return await smoke(http, self._config.smoke_seconds, self._config.credentials())
 
     async def _set(self, state: EndpointState, detail: str) -> None:
         self._state = state

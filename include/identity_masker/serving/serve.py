@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from identity_masker.errors import MaskerError
 from identity_masker.serving import last_words
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.process import Runner, die_with_parent, listen
 from identity_masker.serving.server import ModelServer, ServerConfig
@@ -37,33 +40,45 @@ class Listening(BaseModel):
 
 
 def serve(
-    options: ServeOptions, loader: Callable[[], ServedModel], announce: Callable[[Listening], None] = lambda _: None
+    options: ServeOptions,
+    *loaders: Callable[[], ServedModel],
+    announce: Callable[[Listening], None] = lambda _: None,
+    guard: Guard | None = None,
 ) -> None:
-    """Serve the model that `loader` gives until SIGTERM or SIGINT. `announce` is told once the port is open.
+    """Serve what `loaders` give, the first by default, until SIGTERM or SIGINT; SIGHUP loads again what has changed.
 
-    Raises `ConflictError` when the port is taken, and whatever `loader` raises.
+    `announce` is told once the port is open. Without `guard` all may ask. Raises `ConflictError` when the port is
+    taken, and what loading raises.
     """
     try:
         if options.parent is not None:
             die_with_parent(options.parent)
-        _serve(options, loader, announce)
+        _serve(options, loaders, announce, guard)
     except MaskerError as error:
         if options.report is not None:
             last_words.write(options.report, error)
         raise
 
 
-def _serve(options: ServeOptions, loader: Callable[[], ServedModel], announce: Callable[[Listening], None]) -> None:
+def _serve(
+    options: ServeOptions,
+    loaders: Sequence[Callable[[], ServedModel]],
+    announce: Callable[[Listening], None],
+    guard: Guard | None,
+) -> None:
     listener = listen(options.host, options.port, variable="MASKER_SERVER_PORT")
     announce(Listening(url=f"http://{options.host}:{listener.getsockname()[1]}"))
-    server = ModelServer(options.server)
+    server = ModelServer(options.server, guard)
     runner = Runner(
         server.app,
         drain_seconds=options.drain_seconds,
         grace_seconds=options.grace_seconds,
         on_drain=server.drain,
     )
-    server.load(loader, failed=runner.stop)
+    # Threads that wait for the interpreter get it after 1 ms rather than 5: answers of the model are not to wait.
+    sys.setswitchinterval(0.001)
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: server.reload())
+    server.load(*loaders, failed=runner.stop)
     try:
         runner.serve_on(listener)
     finally:

@@ -21,10 +21,12 @@ def picture() -> NDArray[np.uint8]:
     return shade.astype(np.uint8)
 
 
-async def smoke(http: httpx.AsyncClient, seconds: float) -> str:
+async def smoke(http: httpx.AsyncClient, seconds: float, token: str | None = None) -> str:
     """Send the test picture through the server's own API. Returns what is wrong, or nothing."""
     before = picture()
     content, headers = encode(before, "PNG"), {"content-type": "image/png"}
+    if token is not None:
+        headers["authorization"] = f"Bearer {token}"
     try:
         answer = await http.post("/v1/mask", content=content, headers=headers, timeout=seconds)
     except httpx.HTTPError as error:

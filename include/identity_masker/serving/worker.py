@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError, MaskerError
-from identity_masker.telemetry import logs
+from identity_masker.serving.latency import Call, Latency
+from identity_masker.serving.queueing import Job, Picture, Queue, QueueLimits, TooLateError
+from identity_masker.telemetry import logs, tracing
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
 
 Pixels = NDArray[np.uint8]
-CALL_PIXELS = 1 << 20
-"""Pixels in one call of the model, at most, where a call holds several pictures: larger ones gain nothing from it."""
-
 log = logs.logger(__name__)
 
 
@@ -30,32 +27,39 @@ class MaskingFailedError(MaskerError):
     """The model failed on one picture, or gave back what is not a masked picture."""
 
 
-Outcome = Pixels | MaskingFailedError | BadInputError
+class ModelDiedError(MaskerError):
+    """The process of the model ended during a call; the next call finds another one."""
 
 
-@dataclass(eq=False)
-class _Job:
-    pixels: Pixels
-    key: str
-    answer: asyncio.Future[Pixels]
+Outcome = Pixels | MaskingFailedError | BadInputError | TooLateError
 
 
 class Worker:
-    """A queue of pictures and the thread that masks them.
+    """A bounded queue of pictures and the thread that masks them.
 
-    Pictures of the same size that wait together are masked in one call. A picture whose client has left is
-    dropped. When a call fails, its pictures are masked one by one, so that only the culprit fails.
+    Pictures of the same size that wait are masked in one call. One whose client has left, or whose deadline passed,
+    is dropped. When a call fails, its pictures are masked one by one, so that only the culprit fails; a picture alone
+    with which the model's process died is tried once more, as it may have died of something else.
     """
 
-    def __init__(self, masker: Masker, *, batch: int, observe: Callable[[int, float], None]) -> None:
-        """`observe(pictures, seconds)` is called in the thread after each call of the model."""
+    def __init__(
+        self,
+        masker: Masker,
+        *,
+        batch: int,
+        observe: Callable[[int, float], None],
+        latency: Latency | None = None,
+        limits: QueueLimits | None = None,
+        died: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """In the thread, `observe(pictures, seconds)` is called after each call, `died` after one that the model's
+        process did not survive, `ended` after all.
+        """
         self._masker = masker
-        self._batch = batch
-        self._observe = observe
-        self._waiting: deque[_Job] = deque()
-        self._changed = threading.Condition()
-        self._open = True
-        self._seconds_per_picture = 0.02
+        self._observe, self._died, self._ended = observe, died, ended
+        self.latency = latency or Latency()
+        self._queue = Queue(batch, self.latency, limits or QueueLimits())
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -65,66 +69,62 @@ class Worker:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._queue)
 
-    def backlog_seconds(self, pictures: int) -> float:
-        """How long `pictures` will take at the speed of the last calls."""
-        return pictures * self._seconds_per_picture
+    def backlog_seconds(self) -> float:
+        """How long what waits will take at the speed of the last calls."""
+        return self._queue.seconds(0)
 
-    def submit(self, pixels: Pixels, key: str) -> asyncio.Future[Pixels]:
-        """Queue one picture (H, W, 3). Cancel the future to drop the picture while it waits."""
-        job = _Job(pixels, key, asyncio.get_running_loop().create_future())
-        with self._changed:
-            if not self._open:
-                raise MaskingFailedError("the server is stopping", fix="send the picture again")
-            self._waiting.append(job)
-            self._changed.notify()
-        return job.answer
+    def check(self, deadline: float) -> None:
+        """Raise `TooLateError` when a picture that came now would not be masked by `deadline` (monotonic)."""
+        self._queue.check(1, 0, deadline)
+
+    def submit(self, pictures: Sequence[Picture], deadline: float = float("inf")) -> list[asyncio.Future[Pixels]]:
+        """Queue pictures that one client sent, all or none. Cancel a future to drop its picture while it waits.
+
+        deadline    monotonic time after which nobody wants them
+        Raises `QueueFullError`, `TooLateError` and, once closed, `MaskingFailedError`.
+        """
+        loop = asyncio.get_running_loop()
+        jobs = [Job(picture, loop.create_future(), deadline, tracing.current()) for picture in pictures]
+        if not self._queue.put(jobs, deadline):
+            raise MaskingFailedError("the server is stopping", fix="send the picture again")
+        return [job.answer for job in jobs]
 
     def close(self) -> None:
         """Let the thread end when the queue is empty."""
-        with self._changed:
-            self._open = False
-            self._changed.notify()
+        self._queue.close()
 
     def _run(self) -> None:
-        while jobs := self._next():
-            # A client that left, or whose deadline passed, has cancelled its future.
-            if live := [job for job in jobs if not job.answer.cancelled()]:
-                _deliver(self._outcomes(live))
-
-    def _next(self) -> list[_Job]:
-        """The next pictures of one size; empty when the worker is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._waiting) or not self._open)
-            if not self._waiting:
-                return []
-            jobs = [self._waiting.popleft()]
-            shape = jobs[0].pixels.shape
-            most = min(self._batch, CALL_PIXELS // (shape[0] * shape[1]))
-            while self._waiting and len(jobs) < most and self._waiting[0].pixels.shape == shape:
-                jobs.append(self._waiting.popleft())
-            return jobs
-
-    def _outcomes(self, jobs: list[_Job]) -> list[tuple[_Job, Outcome]]:
         try:
-            masked = self._masked(jobs)
-        except Exception as error:  # whatever a model raises must reach its client, not end the thread
-            if len(jobs) > 1:
-                return [outcome for job in jobs for outcome in self._outcomes([job])]
-            if isinstance(error, BadInputError):
-                return [(jobs[0], error)]
-            failure = MaskingFailedError("the model failed on this picture")
-            failure.__cause__ = error
-            return [(jobs[0], failure)]
-        return [(job, _outcome(job.pixels, after)) for job, after in zip(jobs, masked, strict=True)]
+            while jobs := self._queue.take():
+                _deliver(self._outcomes(jobs))
+        finally:
+            self._ended()
 
-    def _masked(self, jobs: list[_Job]) -> Pixels:
+    def _outcomes(self, jobs: Sequence[Job], *, died: bool = False) -> list[tuple[Job, Outcome]]:
+        """What becomes of jobs of one size. `died`: the model's process has died of a call with this one alone."""
+        live, late = _sorted(jobs)
+        if not live:
+            return late
+        try:
+            masked = self._masked(live)
+        except Exception as error:  # whatever a model raises must reach its client, not end the thread
+            alone = len(live) == 1
+            if isinstance(error, ModelDiedError):
+                self._died()
+            if not alone or (isinstance(error, ModelDiedError) and not died):
+                return late + [one for job in live for one in self._outcomes([job], died=alone)]
+            return [*late, (live[0], _failure(error))]
+        return late + [(job, _outcome(job.picture.pixels, after)) for job, after in zip(live, masked, strict=True)]
+
+    def _masked(self, jobs: Sequence[Job]) -> Pixels:
+        images = np.stack([job.picture.pixels for job in jobs])
         started = time.perf_counter()
-        images = np.stack([job.pixels for job in jobs])
-        masked = self._masker.mask(images, [job.key for job in jobs])
+        with tracing.batch([job.trace for job in jobs]):
+            masked = self._masker.mask(images, [job.picture.key for job in jobs])
         seconds = time.perf_counter() - started
-        self._seconds_per_picture += 0.1 * (seconds / len(jobs) - self._seconds_per_picture)
+        self.latency.observe(Call(images.size // 3, seconds))
         self._observe(len(jobs), seconds)
         if masked.shape != images.shape or masked.dtype != np.uint8:
             raise MaskingFailedError("the model gave an array of another form", got=f"{masked.dtype} {masked.shape}")
@@ -138,6 +138,22 @@ def checked(before: Pixels, after: Pixels) -> Pixels:
     return after
 
 
+def _sorted(jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, Outcome]]]:
+    """Those that are still wanted, and the answers to those that come too late."""
+    wanted = [job for job in jobs if not job.answer.cancelled()]
+    now = time.monotonic()
+    late: list[tuple[Job, Outcome]] = [(job, TooLateError.passed()) for job in wanted if job.deadline <= now]
+    return [job for job in wanted if job.deadline > now], late
+
+
+def _failure(error: Exception) -> MaskingFailedError | BadInputError:
+    if isinstance(error, BadInputError):
+        return error
+    failure = MaskingFailedError("the model failed on this picture")
+    failure.__cause__ = error
+    return failure
+
+
 def _outcome(before: Pixels, after: Pixels) -> Outcome:
     try:
         return checked(before, after)
@@ -145,8 +161,10 @@ def _outcome(before: Pixels, after: Pixels) -> Outcome:
         return error
 
 
-def _deliver(outcomes: list[tuple[_Job, Outcome]]) -> None:
+def _deliver(outcomes: list[tuple[Job, Outcome]]) -> None:
     """Hand the answers of one call to the event loop at once: waking it costs more than an answer."""
+    if not outcomes:
+        return
     loop = outcomes[0][0].answer.get_loop()
     try:
         loop.call_soon_threadsafe(_settle, outcomes)
@@ -154,7 +172,7 @@ def _deliver(outcomes: list[tuple[_Job, Outcome]]) -> None:
         log.warning("answers_dropped", why="the event loop has ended", pictures=len(outcomes))
 
 
-def _settle(outcomes: list[tuple[_Job, Outcome]]) -> None:
+def _settle(outcomes: list[tuple[Job, Outcome]]) -> None:
     for job, outcome in outcomes:
         if job.answer.done():
             continue

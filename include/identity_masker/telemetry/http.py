@@ -13,10 +13,14 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from identity_masker.telemetry import logs
+from identity_masker.telemetry import logs, trace_context, tracing
 from identity_masker.telemetry.metrics import HttpMetrics
+from identity_masker.telemetry.tracing import Span
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CORRELATION_ID = re.compile(r"[A-Za-z0-9._:+-]{1,250}")
+"""Of the DAG run that a request belongs to, as Airflow writes it."""
+
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 64 << 20
 CLIENT_GONE = 499
@@ -30,6 +34,7 @@ SECURITY_HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000")
 
 log = logs.logger(__name__)
 
@@ -43,6 +48,7 @@ class Exchange:
     status: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
     unread_body: bool = False
+    span: Span = field(default_factory=lambda: Span(trace_context.new()))
     evidence: object = None
     """What the application leaves for whoever looks at the request after its answer."""
 
@@ -53,13 +59,16 @@ class Exchange:
 
 def request_id(headers: list[tuple[bytes, bytes]]) -> str:
     """The client's x-request-id when it is well-formed, else a new one."""
+    return _given(headers, b"x-request-id", REQUEST_ID) or uuid.uuid4().hex
+
+
+def _given(headers: list[tuple[bytes, bytes]], wanted: bytes, form: re.Pattern[str]) -> str | None:
+    """The first value of the header, when it has the form: whatever is logged and passed on must not surprise."""
     for name, value in headers:
-        if name == b"x-request-id":
+        if name == wanted:
             text = value.decode("latin-1")
-            if REQUEST_ID.fullmatch(text):
-                return text
-            break
-    return uuid.uuid4().hex
+            return text if form.fullmatch(text) else None
+    return None
 
 
 class Edge:
@@ -86,10 +95,13 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(request_id(scope["headers"]))
+        headers = scope["headers"]
+        span = tracing.begin(scope["method"], trace_context.received(headers), "server")
+        exchange = Exchange(request_id(headers), span=span)
         scope.setdefault("state", {})["exchange"] = exchange
-        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
-        answer = _Answer(exchange, receive, send, closing=self._closing())
+        tracing.enter(span)
+        _bind(exchange, _given(headers, b"x-correlation-id", CORRELATION_ID))
+        answer = _Answer(exchange, receive, send, closing=self._closing(), secure=scope["scheme"] == "https")
         self._metrics.in_flight.inc()
         try:
             await self._app(scope, receive, answer)
@@ -105,6 +117,7 @@ class Edge:
         seconds = time.perf_counter() - exchange.started
         route, status = _route(scope), exchange.status or CLIENT_GONE
         self._metrics.observe(route, status, seconds)
+        _end(exchange, scope["method"], route, status)
         quiet = route.startswith(("/health", "/metrics"))
         (log.debug if quiet else log.info)(
             "request",
@@ -117,6 +130,22 @@ class Edge:
         self._done(route, exchange, seconds)
 
 
+def _bind(exchange: Exchange, correlation_id: str | None) -> None:
+    """What every log line of this request carries."""
+    trace_id, span_id, _ = exchange.span.context
+    structlog.contextvars.bind_contextvars(request_id=exchange.request_id, trace_id=trace_id, span_id=span_id)
+    if correlation_id is not None:
+        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+
+
+def _end(exchange: Exchange, method: str, route: str, status: int) -> None:
+    """The span of the request is over. Names of attributes: OpenTelemetry's conventions for HTTP."""
+    span = exchange.span
+    span.set(http__request__method=method, http__route=route, http__response__status_code=status)
+    span.set(masker__request_id=exchange.request_id)
+    span.end(name=f"{method} {route}", failed=status >= 500)
+
+
 def _route(scope: Scope) -> str:
     """The route's template: a path as it came may hold anything."""
     return getattr(scope.get("route"), "path", "unmatched")
@@ -125,11 +154,12 @@ def _route(scope: Scope) -> str:
 class _Answer:
     """Sends the response with the headers that every response has."""
 
-    def __init__(self, exchange: Exchange, receive: Receive, send: Send, *, closing: bool) -> None:
+    def __init__(self, exchange: Exchange, receive: Receive, send: Send, *, closing: bool, secure: bool) -> None:
         self._exchange = exchange
         self._receive = receive
         self._send = send
         self._closing = closing
+        self._secure = secure
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -145,6 +175,8 @@ class _Answer:
         present = {name.lower() for name, _ in headers}
         headers.append((b"x-request-id", self._exchange.request_id.encode()))
         headers.extend(pair for pair in SECURITY_HEADERS if pair[0] not in present)
+        if self._secure:
+            headers.append(TRANSPORT_SECURITY)
         if self._closing or self._exchange.unread_body:
             headers.append((b"connection", b"close"))
         return headers

@@ -2,23 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import re
 import sys
-from typing import IO
+import threading
+from dataclasses import dataclass, field
+from typing import IO, cast
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 SENSITIVE = re.compile(
     r"password|passwd|secret|token|authorization|api[_-]?key|mask[_-]?key|cookie|private", re.IGNORECASE
 )
+NOT_SECRET = frozenset({"token_id"})
+"""Names that hold one of the words above, and that the audit needs."""
+
+TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
+"""A JSON Web Token wherever it stands: every one begins with the same letters."""
+
 MASK = "***"
+NOISY = (
+    "great_expectations",
+    "httpx",
+    "httpcore",
+    "urllib3",
+    "botocore",
+    "aiobotocore",
+    "alembic",
+    "matplotlib",
+    "dvc",
+    "opentelemetry",
+    "PIL",
+)
+
+
+@dataclass
+class _Output:
+    """Where lines go, and how. One a process, as with the standard library's loggers."""
+
+    stream: IO[str] = sys.stderr
+    level: int = logging.INFO
+    render: list[Processor] = field(default_factory=lambda: [structlog.dev.ConsoleRenderer(colors=False)])
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_output = _Output()
+
+
+class _Lines:
+    """Writes what was rendered. A third of the time that the same line takes by way of `logging`."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+
+    def write(self, text: str) -> None:
+        # A full disk or a closed pipe must not fail what the line tells of; `logging` does the same.
+        with _output.lock, contextlib.suppress(OSError, ValueError):
+            _output.stream.write(text + "\n")
+            _output.stream.flush()
+
+    debug = info = warning = error = exception = critical = write
 
 
 def configure(*, level: str, correlation_id: str, stream: IO[str], json_lines: bool) -> None:
     """Send structlog and the standard library's loggers to `stream`."""
-    shared: list[structlog.typing.Processor] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -26,43 +77,53 @@ def configure(*, level: str, correlation_id: str, stream: IO[str], json_lines: b
         structlog.processors.StackInfoRenderer(),
         mask_sensitive,
     ]
-    if json_lines:
-        # Local variables of a traceback may hold pixels or secrets.
-        tracebacks = structlog.processors.ExceptionRenderer(
-            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        )
-        render: list[structlog.typing.Processor] = [tracebacks, structlog.processors.JSONRenderer()]
-    else:
-        render = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    _output.stream, _output.level = stream, logging.getLevelNamesMapping()[level]
+    _output.render = _rendering(stream, json_lines=json_lines)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_output.render],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in (
-        "great_expectations",
-        "httpx",
-        "httpcore",
-        "urllib3",
-        "botocore",
-        "aiobotocore",
-        "alembic",
-        "matplotlib",
-        "dvc",
-    ):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[_enough, *shared, _render],
+        logger_factory=_Lines,
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()
     if correlation_id:
         structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+
+
+def _rendering(stream: IO[str], *, json_lines: bool) -> list[Processor]:
+    if not json_lines:
+        return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    # Local variables of a traceback may hold pixels or secrets.
+    transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    encode = json.JSONEncoder(default=repr).encode
+    return [structlog.processors.ExceptionRenderer(transformer), lambda _logger, _method, event: encode(event)]
+
+
+def _enough(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if _LEVELS.get(method, logging.CRITICAL) < _output.level:
+        raise structlog.DropEvent
+    return event
+
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def _render(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """By what holds now: loggers remember their processors, and a process may configure its logs again."""
+    rendered: object = event
+    for step in _output.render:
+        rendered = step(logger, method, cast(EventDict, rendered))
+    return str(rendered)
 
 
 def configure_for_step(*, level: str, correlation_id: str, is_step: bool) -> None:
@@ -72,13 +133,15 @@ def configure_for_step(*, level: str, correlation_id: str, is_step: bool) -> Non
 
 
 def mask_sensitive(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace the values of fields whose names mean a secret, at any depth."""
+    """Replace the values of fields whose names mean a secret, at any depth, and tokens in any text."""
     return {name: _masked(name, value) for name, value in event.items()}
 
 
 def _masked(name: str, value: object) -> object:
-    if SENSITIVE.search(name) and value is not None:
+    if value is not None and name not in NOT_SECRET and SENSITIVE.search(name):
         return MASK
+    if isinstance(value, str) and "eyJ" in value:
+        return TOKEN.sub(MASK, value)
     if isinstance(value, dict):
         return {key: _masked(str(key), inner) for key, inner in value.items()}
     return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -29,6 +31,10 @@ class HttpMetrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        built = Gauge(
+            "masker_build_info", "The version of the program.", ["service", "version"], registry=self.registry
+        )
+        built.labels(service, version("identity-masker")).set(1)
         self.in_flight = Gauge(
             f"masker_{service}_requests_in_flight", "Requests being answered.", registry=self.registry
         )

@@ -131,7 +131,10 @@ def steps(dag: DAG) -> list[MaskerStep]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("ingest_faces", {"ingest": "data ingest", "validate": "data validate"}),
+        (
+            "ingest_faces",
+            {"plan": "data plan", "ingest": "data ingest", "validate": "data validate"},
+        ),
         (
             "train_masker",
             {"train": "train", "evaluate": "evaluate", "register": "register", "reference": "drift reference"},
@@ -160,7 +163,7 @@ def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[s
 @pytest.mark.parametrize(
     ("name", "order"),
     [
-        ("ingest_faces", ["ingest", "validate", "publish"]),
+        ("ingest_faces", ["plan", "parts", "read", "ingest", "validate", "publish"]),
         ("train_masker", ["plan", "train", "evaluate", "register", "reference", "publish"]),
         ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
         ("roll_back", ["rollback", "smoke", "publish"]),

@@ -78,8 +78,15 @@ def test_the_ports_that_policies_open_are_the_ones_that_are_listened_on() -> Non
     policies = {policy["metadata"]["name"]: policy["spec"] for policy in every("NetworkPolicy")}
     (incoming,) = policies["masker-model-server"]["ingress"]
     assert [port["port"] for port in incoming["ports"]] == [shipped.port]
-    (public,) = policies["masker-gateway"]["ingress"]
+    public, operations = policies["masker-gateway"]["ingress"]
     assert [port["port"] for port in public["ports"]] == [Settings().gateway_port]
+    (gateway,) = (made for made in every("Deployment") if made["metadata"]["name"] == "masker-gateway")
+    (container,) = gateway["spec"]["template"]["spec"]["containers"]
+    admin = container["args"][container["args"].index("--admin-port") + 1]
+    assert ("from" in public, "from" in operations) == (False, True)
+    assert [str(port["port"]) for port in operations["ports"]] == [admin]
+    scraped = gateway["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"]
+    assert scraped == admin
 
 
 def test_the_role_names_no_kind_and_no_verb_with_a_star() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tests.unit.masking.maskers import SECRET, faces, small_masker
 
 from identity_masker import artifacts
@@ -94,3 +94,17 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     edit(folder, weights_sha256=artifacts.sha256_file(folder / WEIGHTS))
     with pytest.raises(BadInputError, match="do not fit"):
         load(folder)
+
+
+def test_weights_that_are_no_numbers_are_neither_saved_nor_loaded(folder: Path, tmp_path: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights["look_around.layers.1.0.weight"][0] = float("nan")
+    save_file(weights, folder / WEIGHTS)
+    edit(folder, weights_sha256=artifacts.sha256((folder / WEIGHTS).read_bytes()))
+    with pytest.raises(BadInputError, match=r"not finite.*look_around\.layers\.1\.0\.weight"):
+        load(folder, SECRET)
+    masker = small_masker()
+    masker.network.load_state_dict(weights)
+    with pytest.raises(BadInputError, match="not finite"):
+        save(masker, tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
+from identity_masker.serving.connections import Bounds
 from identity_masker.serving.model import ServedModel
-from identity_masker.serving.process import Runner, listen
+from identity_masker.serving.process import Runner, Tls, listen
 
 Pixels = NDArray[np.uint8]
 POISON = (1, 2, 3)
@@ -46,15 +47,15 @@ def served_model(masker: NegativeMasker | None = None, version: str = "1") -> Se
 
 
 @contextmanager
-def running(app: ASGIApp) -> Iterator[str]:
+def running(app: ASGIApp, bounds: Bounds = Bounds(), tls: Tls | None = None) -> Iterator[str]:  # noqa: B008
     """Serve `app` by uvicorn on a free port of loopback; yields its URL."""
     listener = listen("127.0.0.1", 0, variable="-")
     port = listener.getsockname()[1]
-    runner = Runner(app, drain_seconds=0, grace_seconds=3, on_drain=lambda: None)
+    runner = Runner(app, drain_seconds=0, grace_seconds=3, on_drain=lambda: None, bounds=bounds, tls=tls)
     thread = threading.Thread(target=runner.serve_on, args=(listener,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
         runner.stop()
         thread.join(10)

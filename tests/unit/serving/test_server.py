@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -13,14 +14,17 @@ from contextlib import closing
 import httpx
 import numpy as np
 import pytest
+from fastapi import Request
 from PIL import Image
 from tests.unit.serving.support import NegativeMasker, eventually, noise, poisoned, running, served_model
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits, decode
+from identity_masker.serving import bundle
+from identity_masker.serving.guard import Guard
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.pictures import encode
-from identity_masker.serving.problem import Problem
+from identity_masker.serving.problem import HttpError, Problem
 from identity_masker.serving.server import ModelServer, ServerConfig
 from identity_masker.telemetry import logs
 
@@ -223,6 +227,220 @@ def test_time_running_out_is_504(http: httpx.Client, masker: NegativeMasker) -> 
     problem(http.post("/v1/mask", content=encode(noise(), "PNG"), headers=PNG), 504, "deadline")
 
 
+def ask(url: object, **headers: str) -> httpx.Response:
+    given = {**PNG, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return httpx.post(f"{url}/v1/mask", content=encode(noise(), "PNG"), headers=given, timeout=15)
+
+
+def test_a_deadline_that_passes_while_the_picture_waits_is_504_and_the_model_never_sees_it(
+    http: httpx.Client, masker: NegativeMasker
+) -> None:
+    masker.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, http.base_url, x_consistency_key="first")
+        wait_for(lambda: samples(http, "masker_server_places_taken").popitem()[1] == 1)
+        began = time.monotonic()
+        late = ask(http.base_url, x_consistency_key="late", x_request_timeout="0.3")
+        assert time.monotonic() - began < 1.5  # not the two seconds of the server's own limit
+        masker.gate.set()
+        assert first.result().status_code == 200
+    problem(late, 504, "deadline")
+    assert ask(http.base_url, x_consistency_key="last").status_code == 200
+    assert [key for call in masker.calls for key in call] == ["first", "last"]
+    name = 'masker_server_rejected_total{reason="deadline"}'
+    assert samples(http, name) == {name: 1.0}
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
+    masker = NegativeMasker(seconds=0.25)
+    server = ModelServer(ServerConfig(batch=1))
+    server.use(served_model(masker))
+    with running(server.app) as url, httpx.Client(base_url=url) as http, ThreadPoolExecutor(6) as pool:
+        masker.calls.clear()
+        short = ask(url, x_request_timeout="0.1")
+        assert "at least 0.25" in str(problem(short, 504, "deadline_too_short")["detail"])
+        waiting = [pool.submit(ask, url) for _ in range(5)]
+        wait_for(lambda: samples(http, "masker_server_places_taken").popitem()[1] == 5)
+        began = time.monotonic()
+        unreachable = ask(url, x_request_timeout="0.5")
+        assert time.monotonic() - began < 0.25
+        problem(unreachable, 503, "deadline_unreachable")
+        assert int(unreachable.headers["retry-after"]) >= 1
+        assert [future.result().status_code for future in waiting] == [200] * 5
+        assert ask(url, x_request_timeout="2").status_code == 200
+        assert len(masker.calls) == 6
+    server.close()
+
+
+def test_a_guard_stands_before_every_route_also_before_those_that_fastapi_does_not_handle() -> None:
+    class Closed(Guard):
+        def __init__(self) -> None:
+            pass
+
+        async def __call__(self, request: Request) -> None:
+            raise HttpError(401, "token_missing", "there is no token", fix="send one")
+
+    masker = NegativeMasker()
+    server = ModelServer(SMALL, Closed())
+    server.use(served_model(masker))
+    masker.calls.clear()
+    with running(server.app) as url, httpx.Client(base_url=url) as http:
+        paths = [("POST", "/v1/mask"), ("POST", "/v2/models/masker/infer"), ("GET", "/v2/models/masker")]
+        for method, path in [*paths, ("POST", "/v2/models/masker/versions/1/infer"), ("GET", "/metrics")]:
+            problem(http.request(method, path, headers=PNG), 401, "token_missing")
+    assert not masker.calls
+    server.close()
+
+
+def test_strength_is_a_blend_with_the_picture(http: httpx.Client) -> None:
+    before = noise()
+    content = encode(before, "PNG")
+    for query, headers, strength in (("?strength=0.25", {}, 0.25), ("?strength=1", {"x-masking-strength": "0"}, 0.0)):
+        answer = http.post(f"/v1/mask{query}", content=content, headers={**PNG, **headers})
+        wanted = before + (255.0 - 2.0 * before) * strength
+        assert np.abs(decode(answer.content, Limits()) - wanted).max() <= 0.5
+    for wrong in ("2", "-0.1", "nan", "strong", ""):
+        problem(http.post(f"/v1/mask?strength={wrong}", content=content, headers=PNG), 422, "invalid_parameter")
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon", "4000"])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused(http: httpx.Client, timeout: str) -> None:
+    assert "x-request-timeout" in str(problem(ask(http.base_url, x_request_timeout=timeout), 422, "invalid_parameter"))
+
+
+def test_several_versions_are_held_and_the_first_is_the_default(
+    http: httpx.Client, server: ModelServer, masker: NegativeMasker
+) -> None:
+    other = NegativeMasker()
+    server.use(served_model(other, "4"))
+    other.calls.clear()
+    content = encode(noise(), "PNG")
+    versions = ["", "?version=4", "?version=1.0.4", "?version=3"]
+    answers = [http.post(f"/v1/mask{query}", content=content, headers=PNG) for query in versions]
+    assert [answer.headers["x-model-version"] for answer in answers] == ["1.0.3", "1.0.4", "1.0.4", "1.0.3"]
+    assert (len(masker.calls), len(other.calls)) == (2, 2)
+    refused = problem(http.post("/v1/mask?version=5", content=content, headers=PNG), 404, "unknown_version")
+    assert "3 (1.0.3), 4 (1.0.4)" in str(refused["detail"])
+    assert http.get("/v2/models/masker").json()["versions"] == ["3", "4"]
+    assert http.get("/v2/models/masker/versions/4/ready").status_code == 200
+
+
+def test_a_version_that_takes_the_place_of_another_drops_no_request(server: ModelServer, http: httpx.Client) -> None:
+    """Clients ask all the time while versions change; the old ones end when their last request is answered."""
+    ended: list[str] = []
+    stop = threading.Event()
+    before = server.models.default.model
+
+    def client(number: int) -> list[tuple[int, str]]:
+        found = []
+        while not stop.is_set():
+            answer = ask(http.base_url, x_consistency_key=f"{number}")
+            found.append((answer.status_code, answer.headers.get("x-model-version", "")))
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        clients = [pool.submit(client, number) for number in range(3)]
+        for version in ("4", "5", "6"):
+            time.sleep(0.15)
+            named = served_model(NegativeMasker(0.01), version)
+            after = dataclasses.replace(named, close=lambda version=version: ended.append(version))
+            server.use(after, instead_of=before)
+            before = after
+        time.sleep(0.15)
+        stop.set()
+        answers = [answer for each in clients for answer in each.result()]
+    assert {status for status, _ in answers} == {200}
+    assert {version for _, version in answers} == {"1.0.3", "1.0.4", "1.0.5", "1.0.6"}
+    wait_for(lambda: ended == ["4", "5"])
+    assert [held.model.version for held in server.models] == ["6"]
+
+
+def test_loading_again_changes_to_what_a_reference_means_now_and_keeps_what_fails_to_load() -> None:
+    found = [served_model(version="1"), served_model(version="1"), MaskerError("the registry is away")]
+    found[1] = found[0]
+    server = ModelServer(SMALL)
+
+    def loader() -> ServedModel:
+        now = found.pop(0) if len(found) > 1 else found[0]
+        if isinstance(now, MaskerError):
+            raise now
+        return now
+
+    with running(server.app) as url:
+        server.load(loader, failed=lambda: None)
+        eventually(f"{url}/health/ready")
+        first = server.models.default
+        server.reload()
+        wait_for(lambda: len(found) == 1)
+        server.reload()
+        assert ask(url).headers["x-model-version"] == "1.0.1"
+        assert server.models.default is first
+        found[0] = served_model(version="2")
+        server.reload()
+        wait_for(lambda: ask(url).headers["x-model-version"] == "1.0.2")
+        server.close()
+
+
+def bundle_of(http: httpx.Client, kind: str, entries: dict[str, bytes], **headers: str) -> httpx.Response:
+    content = bundle.pack(kind, [bundle.Entry(*entry) for entry in entries.items()])
+    return http.post("/v1/mask?key=k", content=content, headers={"content-type": kind, **headers})
+
+
+def test_an_archive_comes_back_as_one_and_a_bad_picture_fails_alone(http: httpx.Client) -> None:
+    files = {
+        "a.png": encode(noise(24), "PNG"), "in/b.png": encode(noise(40, 1), "PNG"), "bad.png": b"nonsense",
+        "poison.png": encode(poisoned(), "PNG"),
+    }  # fmt: skip
+    for kind in (bundle.ZIP, bundle.TAR):
+        answer = bundle_of(http, kind, files)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+        assert (answer.headers["x-masked"], answer.headers["x-failed"]) == ("2", "2")
+        got = dict(bundle.unpack(kind, answer.content, bundle.BundleLimits(9, 1 << 20, 1 << 20)))
+        assert list(got) == ["a.png", "in/b.png", "bad.png.problem.json", "poison.png.problem.json"]
+        assert np.array_equal(decode(got["a.png"], Limits()), 255 - noise(24))
+        assert np.array_equal(decode(got["in/b.png"], Limits()), 255 - noise(40, 1))
+        told = Problem.model_validate_json(got["bad.png.problem.json"])
+        assert (told.status, told.reason, told.request_id) == (422, "not_an_image", answer.headers["x-request-id"])
+        assert Problem.model_validate_json(got["poison.png.problem.json"]).reason == "masking_failed"
+
+
+def test_a_form_with_several_pictures_comes_back_as_a_zip_in_the_format_that_is_asked_for(http: httpx.Client) -> None:
+    files = [("faces", (f"{n}.png", encode(noise(seed=n), "PNG"), "image/png")) for n in range(3)]
+    answer = http.post("/v1/mask", files=files, headers={"accept": "image/webp"})
+    got = bundle.unpack(bundle.ZIP, answer.content, bundle.BundleLimits(9, 1 << 20, 1 << 20))
+    assert [entry.name for entry in got] == ["0.webp", "1.webp", "2.webp"]
+    assert all(entry.content[8:12] == b"WEBP" for entry in got)
+
+
+def test_a_bundle_without_one_picture_is_an_error_that_says_why(http: httpx.Client) -> None:
+    answer = bundle_of(http, bundle.ZIP, {"a.txt": b"words", "b.png": encode(noise(8), "PNG")})
+    assert "not_an_image: 1, too_small: 1" in str(problem(answer, 422, "nothing_masked")["detail"])
+    problem(http.post("/v1/mask", content=b"PK", headers={"content-type": bundle.ZIP}), 422, "bundle_unreadable")
+    broken = {"content-type": "multipart/form-data; boundary=x"}
+    problem(http.post("/v1/mask", content=b"--y\r\n", headers=broken), 422, "bundle_unreadable")
+    nameless = {"content-type": "multipart/form-data"}
+    problem(http.post("/v1/mask", content=b"x", headers=nameless), 422, "bundle_unreadable")
+
+
+def test_bodies_take_no_more_memory_together_than_allowed() -> None:
+    """Clients that announce large bodies and never send them hold a place until their time is over."""
+    limits = Limits(max_bytes=200_000)
+    server = ModelServer(ServerConfig(body_bytes=300_000, body_seconds=2.0, limits=limits))
+    server.use(served_model())
+    with running(server.app) as url:
+        host, port = httpx.URL(url).host, httpx.URL(url).port
+        head = b"POST /v1/mask HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: 190000\r\n\r\n"
+        with closing(socket.create_connection((host, port), timeout=8)) as one:
+            one.sendall(head)
+            with httpx.Client(base_url=url) as http:
+                wait_for(lambda: samples(http, "masker_server_places_taken").popitem()[1] == 1)
+            with closing(socket.create_connection((host, port), timeout=8)) as two:
+                two.sendall(head)
+                assert two.recv(65536).startswith(b"HTTP/1.1 503 ")
+            assert ask(url).status_code == 200  # there is still room for a small one
+    server.close()
+
+
 def test_ready_says_no_while_loading_and_while_draining() -> None:
     server = ModelServer(SMALL)
     with running(server.app) as url, httpx.Client(base_url=url) as http:
@@ -290,10 +508,13 @@ def test_metrics_count_requests_by_route_template_and_status(http: httpx.Client)
 def test_the_description_of_the_api_is_whole_and_the_docs_need_no_other_site(http: httpx.Client) -> None:
     document = http.get("/openapi.json").json()
     mask = document["paths"]["/v1/mask"]["post"]
-    assert set(mask["requestBody"]["content"]) == {"image/png", "image/jpeg", "image/webp"}
-    assert set(mask["responses"]) == {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
+    pictures, bundles = {"image/png", "image/jpeg", "image/webp"}, {*bundle.KINDS}
+    assert set(mask["requestBody"]["content"]) == pictures | bundles
+    assert set(mask["responses"]) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
     assert set(mask["responses"]["422"]["content"]) == {"application/problem+json"}
-    assert {p["name"] for p in mask["parameters"]} == {"key", "x-consistency-key"}
+    assert {p["name"] for p in mask["parameters"]} == {
+        "key", "x-consistency-key", "strength", "x-masking-strength", "version", "x-request-timeout",
+    }  # fmt: skip
     for status in ("400", "408", "413", "415", "422", "500", "503", "504"):
         example = Problem.model_validate(mask["responses"][status]["content"]["application/problem+json"]["example"])
         assert example.status == int(status)

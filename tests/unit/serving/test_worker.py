@@ -8,6 +8,7 @@ import pytest
 from tests.unit.serving.support import NegativeMasker, noise, poisoned
 
 from identity_masker.errors import BadInputError
+from identity_masker.serving.queueing import Picture
 from identity_masker.serving.worker import MaskingFailedError, Pixels, Worker
 
 
@@ -26,13 +27,18 @@ def with_worker(masker: NegativeMasker, body: Callable[[Worker], Awaitable[None]
     return sizes
 
 
+def submit(worker: Worker, pixels: Pixels, key: str, deadline: float = float("inf")) -> asyncio.Future[Pixels]:
+    (answer,) = worker.submit([Picture(pixels, key)], deadline)
+    return answer
+
+
 def test_pictures_that_wait_are_masked_together_and_each_gets_its_own() -> None:
     masker = NegativeMasker()
     pictures = [noise(seed=n) for n in range(9)]
 
     async def body(worker: Worker) -> None:
         masker.gate.clear()
-        jobs = [worker.submit(picture, str(n)) for n, picture in enumerate(pictures)]
+        jobs = [submit(worker, picture, str(n)) for n, picture in enumerate(pictures)]
         await asyncio.sleep(0.05)
         masker.gate.set()
         for job, picture in zip(jobs, pictures, strict=True):
@@ -46,7 +52,7 @@ def test_pictures_that_wait_are_masked_together_and_each_gets_its_own() -> None:
 
 def test_pictures_of_other_sizes_are_not_put_together() -> None:
     async def body(worker: Worker) -> None:
-        jobs = [worker.submit(noise(side), "k") for side in (16, 32, 32, 16)]
+        jobs = [submit(worker, noise(side), "k") for side in (16, 32, 32, 16)]
         assert [job.shape[0] for job in await asyncio.gather(*jobs)] == [16, 32, 32, 16]
 
     with_worker(NegativeMasker(), body)
@@ -54,7 +60,7 @@ def test_pictures_of_other_sizes_are_not_put_together() -> None:
 
 def test_large_pictures_are_masked_one_by_one() -> None:
     async def body(worker: Worker) -> None:
-        await asyncio.gather(*(worker.submit(noise(800, seed=n), "k") for n in range(3)))
+        await asyncio.gather(*(submit(worker, noise(800, seed=n), "k") for n in range(3)))
 
     assert with_worker(NegativeMasker(), body) == [1, 1, 1]
 
@@ -64,8 +70,8 @@ def test_one_poisoned_picture_fails_alone() -> None:
 
     async def body(worker: Worker) -> None:
         masker.gate.clear()
-        first = worker.submit(noise(), "first")  # occupies the model while the others queue up
-        jobs = [worker.submit(poisoned() if n == 2 else noise(seed=n), str(n)) for n in range(4)]
+        first = submit(worker, noise(), "first")  # occupies the model while the others queue up
+        jobs = [submit(worker, poisoned() if n == 2 else noise(seed=n), str(n)) for n in range(4)]
         await asyncio.sleep(0.05)
         masker.gate.set()
         outcomes: list[Pixels | BaseException] = await asyncio.gather(first, *jobs, return_exceptions=True)
@@ -80,10 +86,10 @@ def test_a_picture_whose_client_left_never_reaches_the_model() -> None:
 
     async def body(worker: Worker) -> None:
         masker.gate.clear()
-        first = worker.submit(noise(), "first")
+        first = submit(worker, noise(), "first")
         await asyncio.sleep(0.05)
-        left = worker.submit(noise(), "left")
-        last = worker.submit(noise(), "last")
+        left = submit(worker, noise(), "left")
+        last = submit(worker, noise(), "last")
         left.cancel()
         masker.gate.set()
         await asyncio.gather(first, last)
@@ -99,7 +105,7 @@ def test_a_model_that_gives_back_its_input_is_refused() -> None:
 
     async def body(worker: Worker) -> None:
         with pytest.raises(MaskingFailedError, match="unchanged"):
-            await worker.submit(noise(), "k")
+            await submit(worker, noise(), "k")
 
     with_worker(Lazy(), body)
 
@@ -111,7 +117,7 @@ def test_a_model_that_gives_another_form_is_refused() -> None:
 
     async def body(worker: Worker) -> None:
         with pytest.raises(MaskingFailedError):
-            await worker.submit(noise(), "k")
+            await submit(worker, noise(), "k")
 
     with_worker(Cropper(), body)
 
@@ -123,7 +129,7 @@ def test_what_the_model_calls_bad_input_stays_bad_input() -> None:
 
     async def body(worker: Worker) -> None:
         with pytest.raises(BadInputError, match="out of range"):
-            await worker.submit(noise(), "k")
+            await submit(worker, noise(), "k")
         assert worker.alive
 
     with_worker(Picky(), body)
@@ -131,11 +137,11 @@ def test_what_the_model_calls_bad_input_stays_bad_input() -> None:
 
 def test_a_closed_worker_takes_nothing_more_and_ends() -> None:
     async def body(worker: Worker) -> None:
-        done = worker.submit(noise(), "k")
+        done = submit(worker, noise(), "k")
         worker.close()
         await done
         with pytest.raises(MaskingFailedError, match="stopping"):
-            worker.submit(noise(), "k")
+            submit(worker, noise(), "k")
         while worker.alive:
             await asyncio.sleep(0.01)
 

@@ -40,6 +40,9 @@ class ClusterFleetConfig(BaseModel):
     smoke_again_seconds: float = Field(default=5.0, gt=0, description="After a test picture that was not masked.")
     host: str = "127.0.0.1"
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Metrics of the fleet; 0 takes any free port.")
+    credentials: Callable[[], str | None] = Field(
+        default=lambda: None, exclude=True, description="The token for model servers, where they ask for one."
+    )
 
 
 class ClusterFleet:
@@ -159,7 +162,7 @@ class ClusterFleet:
 
     async def _smoke(self, endpoint: Endpoint) -> str:
         async with self._client(endpoint) as http:
-            return await smoke(http, self._config.smoke_seconds)
+            return await smoke(http, self._config.smoke_seconds, self._config.credentials())
 
     def _client(self, endpoint: Endpoint) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=endpoint.url, timeout=self._config.probe_seconds, trust_env=False)

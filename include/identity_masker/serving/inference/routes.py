@@ -5,9 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
+from identity_masker.serving.direct_route import direct
+from identity_masker.serving.guard import Guard
+from identity_masker.serving.held_models import HeldModels
 from identity_masker.serving.inference.wire import IMAGES, KEYS, MASKED
+from identity_masker.serving.mask_options import HeaderTimeout, deadline_of
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.problem import HttpError, documented
 
@@ -31,11 +35,10 @@ class Inferrer(Protocol):
 
     def ready(self) -> Any: ...
 
-    def serving(self) -> ServedModel:
-        """Raises `HttpError` 503 before there is one."""
-        ...
+    models: HeldModels
+    guard: Guard | None
 
-    async def infer(self, request: Request, model: str) -> Response: ...
+    async def infer(self, request: Request, version: str | None, deadline: float) -> Response: ...
 
 
 def add(app: FastAPI, server: Inferrer) -> None:
@@ -48,6 +51,7 @@ def add(app: FastAPI, server: Inferrer) -> None:
 
     for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{number}"):
         _model(app, server, path)
+        app.include_router(_inference(server, path))
 
 
 def _health(app: FastAPI, server: Inferrer) -> None:
@@ -65,7 +69,7 @@ def _health(app: FastAPI, server: Inferrer) -> None:
 def _model(app: FastAPI, server: Inferrer, path: str) -> None:
     @app.get(path, tags=["inference"], summary="Tensors of the model", responses=documented(404, 503))
     async def metadata(model: str, number: str | None = None) -> dict[str, Any]:
-        return _metadata(_known(server, model, number))
+        return _metadata(_known(server, model, number), server.models)
 
     @app.get(f"{path}/ready", tags=["inference"], summary="Is the model ready?", responses=documented(404, 503))
     async def ready(model: str, number: str | None = None) -> dict[str, Any]:
@@ -73,7 +77,11 @@ def _model(app: FastAPI, server: Inferrer, path: str) -> None:
         server.ready()
         return {"name": MODEL, "ready": True}
 
-    @app.post(
+
+def _inference(server: Inferrer, path: str) -> APIRouter:
+    router = APIRouter(route_class=direct(lambda request: request.path_params, server.guard))
+
+    @router.post(
         f"{path}/infer",
         tags=["inference"],
         summary="Mask a batch of crops",
@@ -87,26 +95,27 @@ def _model(app: FastAPI, server: Inferrer, path: str) -> None:
         },
         openapi_extra=BODY,
     )
-    async def infer(request: Request, model: str, number: str | None = None) -> Response:
+    async def infer(request: Request, model: str, number: str | None = None, timeout: HeaderTimeout = None) -> Response:
         _known(server, model, number)
-        return await server.infer(request, MODEL)
+        return await server.infer(request, number, deadline_of(request))
+
+    return router
 
 
 def _known(server: Inferrer, model: str, number: str | None) -> ServedModel:
-    served = server.serving()
-    if model != MODEL or number not in (None, served.version, served.semver):
-        asked = f"{model}, version {number}" if number else model
+    default = server.models.default.model
+    if model != MODEL:
         raise HttpError(
-            404, "unknown_model", "this server does not have the model", got=asked[:80],
-            allowed=f"{MODEL}, version {served.version} ({served.semver})", fix="ask for one that is served",
+            404, "unknown_model", "this server does not have the model", got=model[:80],
+            allowed=f"{MODEL}, version {default.version} ({default.semver})", fix="ask for one that is served",
         )  # fmt: skip
-    return served
+    return server.models.find(number).model
 
 
-def _metadata(served: ServedModel) -> dict[str, Any]:
+def _metadata(served: ServedModel, models: HeldModels) -> dict[str, Any]:
     return {
         "name": MODEL,
-        "versions": [served.version],
+        "versions": [held.model.version for held in models],
         "platform": served.masker.architecture,
         "inputs": [
             {"name": IMAGES, "datatype": "UINT8", "shape": [-1, -1, -1, 3]},

@@ -58,12 +58,13 @@ class _Header(BaseModel):
 
 
 class Inference(NamedTuple):
-    """Pictures (N, H, W, 3) to mask, a key for each or None, and how the answer is wanted."""
+    """Pictures (N, H, W, 3) to mask, a key for each or None, how the answer is wanted, and how strongly masked."""
 
     id: str
     images: Pixels
     keys: list[str] | None
     binary: bool
+    strength: float = 1.0
 
 
 class Limits(NamedTuple):
@@ -82,7 +83,7 @@ def parse(body: bytes, headers: Mapping[str, str], limits: Limits) -> Inference:
     tensors = _tensors(header, rest)
     images = _images(tensors, limits)
     keys = _keys(tensors.get(KEYS), len(images))
-    return Inference(header.id, images, keys, _binary(header))
+    return Inference(header.id, images, keys, _binary(header), _strength(header))
 
 
 def answer(model: str, version: str, request: Inference, masked: Pixels) -> tuple[bytes, dict[str, str]]:
@@ -202,6 +203,14 @@ def _binary(header: _Header) -> bool:
     for output in header.outputs:
         wanted = output.parameters.get("binary_data", wanted)
     return wanted is True
+
+
+def _strength(header: _Header) -> float:
+    """The request's parameter `strength`: 0 (as it was) to 1 (masked in full)."""
+    strength = header.parameters.get("strength", 1.0)
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+        raise _unfit("the parameter strength is not one", got=str(strength)[:40], allowed="a number from 0 to 1")
+    return float(strength)
 
 
 def _wrong(got: str, allowed: str) -> HttpError:

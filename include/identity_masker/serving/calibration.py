@@ -1,0 +1,74 @@
+"""How many pictures one call of the model should hold on this machine, measured before the first client comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identity_masker.errors import MaskerError
+from identity_masker.serving.latency import Call
+from identity_masker.serving.model import ServedModel
+
+Pixels = NDArray[np.uint8]
+GAIN = 1.10
+"""A larger batch has to mask so many times the pictures a second: it costs every request in it waiting time."""
+
+REPEATS = 4
+
+
+class Calibration(NamedTuple):
+    """The batch to use, and the fastest call of each size that was tried, by pictures."""
+
+    batch: int
+    curve: dict[int, float]
+    pixels: int
+    """Of one picture of the calibration."""
+
+    def calls(self) -> list[Call]:
+        """The curve for `Latency`."""
+        return [Call(pictures * self.pixels, seconds) for pictures, seconds in self.curve.items()]
+
+
+def calibrate(
+    model: ServedModel, *, largest: int, fixed: int | None = None, clock: Callable[[], float] = time.perf_counter
+) -> Calibration:
+    """Time the model with batches of 1, 2, 4 … `largest`; noise serves as pictures. This also warms it up.
+
+    The batch is `fixed` if given, else the smallest whose pictures a second are within `GAIN` of the best: 1 where
+    batching gains less. Raises `MaskerError` when the model gives back anything but masked pictures.
+    """
+    side = model.masker.size
+    images = np.random.default_rng(0).integers(0, 256, (fixed or largest, side, side, 3), dtype=np.uint8)
+    sizes = [size for size in (1 << step for step in range(20)) if size < len(images)] + [len(images)]
+    for size in sizes:
+        _mask(model, images[:size])  # what a first call sets up is not the model's speed
+    # In turn, so that a neighbour that is busy for a while is busy for all sizes.
+    times = [{size: _timed(model, images[:size], clock) for size in sizes} for _ in range(REPEATS)]
+    curve = {size: min(each[size] for each in times) for size in sizes}
+    return Calibration(fixed or _knee(curve), curve, side * side)
+
+
+def _knee(curve: dict[int, float]) -> int:
+    best = min(seconds / pictures for pictures, seconds in curve.items())
+    return min(pictures for pictures, seconds in curve.items() if seconds / pictures <= best * GAIN)
+
+
+def _timed(model: ServedModel, images: Pixels, clock: Callable[[], float]) -> float:
+    began = clock()
+    _mask(model, images)
+    return clock() - began
+
+
+def _mask(model: ServedModel, images: Pixels) -> None:
+    masked = model.masker.mask(images, [f"warm-up-{row}" for row in range(len(images))])
+    if masked.shape != images.shape or masked.dtype != np.uint8 or np.array_equal(masked, images):
+        raise MaskerError(
+            "the model does not mask",
+            got=f"{masked.dtype} {masked.shape} for uint8 {images.shape}, the same pixels or another form",
+            allowed="an array of the same form with other pixels",
+            fix="train the model again, or serve another version",
+        )
