@@ -152,6 +152,9 @@ def open_job(options: Options, served: model.ServedModel) -> Job:
             skipped=skipped, chunks=planning.chunks(pictures, videos),
         )  # fmt: skip
 
+    finished = artifacts.exists(artifacts.join(job.uri, "report.json"))
+    if finished and not artifacts.exists(destination):
+        artifacts.remove(job.uri)  # somebody took the result away: it is made anew
     job.once("plan.json", Plan, make)
     return job
 

@@ -108,6 +108,7 @@ def test_assets_chain_the_dags(bag: DagBag) -> None:
     assert announced == {
         "check_drift": [DRIFT_FOUND],
         "ingest_faces": [FACE_DATASET],
+        "mask_media": [],
         "train_masker": [MASKER_CANDIDATE],
         "deploy_masker": [MASKER_CHAMPION],
         "evaluate_experiments": [],

@@ -249,6 +249,17 @@ def test_pictures_without_a_face_are_copied_where_asked_and_named(folder: Path, 
     assert [(doubt.name, doubt.reason[:17]) for doubt in report.doubts] == [("wall.png", "no face was found")]
 
 
+def test_a_result_that_was_taken_away_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "two.png":
+            path.unlink()
+    work(folder, tmp_path / "out")
+    (tmp_path / "out" / "two.png").unlink()
+    (tmp_path / "out").rmdir()
+    work(folder, tmp_path / "out")
+    assert (tmp_path / "out" / "two.png").exists()
+
+
 @pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
 def test_an_archive_becomes_an_archive(pictures: list[np.ndarray], tmp_path: Path, ending: str) -> None:
     source = tmp_path / f"album{ending}"
