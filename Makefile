@@ -11,7 +11,7 @@ STACK := tests/integration
 DRILLS := tests/integration
 CLUSTER := tests/cluster
 
-.PHONY: help setup run stop status clean test test-stack test-drills test-cluster check audit format bench lock doctor
+.PHONY: help setup run stop status clean test test-stack test-drills test-cluster check audit format bench bench-gpu lock doctor
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with S
 
 bench: setup ## Run the benchmarks and print their tables
 	@for file in benchmarks/*.py; do echo "== $$file"; python $$file || exit 1; done
+
+bench-gpu: setup ## Run the benchmarks of the masker on this machine's GPU and print their tables
+	python -m benchmarks.gpu
 
 format: setup ## Format the code and fix what the linter can fix
 	ruff format .

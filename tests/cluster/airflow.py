@@ -21,7 +21,7 @@ from identity_masker.stack.home import Home
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 DAGS = ("cluster_probe", "ingest_faces", "train_masker", "deploy_masker")
 FINAL = {"success", "failed"}
-SECRET, MODELS = "masker-secrets", "masker-models"
+SECRET, MODELS, POLICIES = "masker-secrets", "masker-models", "masker-policies"
 # So that a killed scheduler and its tasks are noticed within a test's patience.
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -118,11 +118,14 @@ def pods_config(folder: Path, image: str, **changes: Any) -> None:
     shipped |= {"image": image, "image_pull_policy": "Never", "poll_interval_s": 1, "logging_interval_s": 5}
     shipped |= {"on_finish": "keep_pod", "startup_timeout_s": 120, "grace_s": 5, **changes}
     shipped["environment"]["secrets"] = [SECRET]
-    models = {"name": "models", "mount_path": "/opt/masker/config/models", "config_map": MODELS}
+    mounted = [
+        {"name": name, "mount_path": f"/opt/masker/config/{name}", "config_map": config_map}
+        for name, config_map in (("models", MODELS), ("release", POLICIES))
+    ]
     for hardware in shipped["classes"].values():
         hardware["requests"] = {"cpu": "100m", "memory": "256Mi"}
         hardware["limits"] |= {"cpu": "2", "memory": "3Gi"}
-        hardware["volumes"].append(models)
+        hardware["volumes"] += mounted
         hardware["environment"] |= {"MASKER_THREADS": "2", "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
     tight = {**shipped["classes"]["cpu"], "requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}
     shipped["classes"]["tight"] = tight

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from tests.cluster.airflow import MODELS, SECRET, Airflow, connection, pods_config
+from tests.cluster.airflow import MODELS, POLICIES, SECRET, Airflow, connection, pods_config
+from tests.cluster.drill_policies import RELEASES
 from tests.cluster.kube import Namespace, gpu_node, namespace
 from tests.cluster.processes import BIN, Service, accepts, free_port, running, wait_for
 from tests.integration.postgres import postgres
@@ -59,7 +61,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def variables(home: Path) -> Iterator[dict[str, str]]:
-    """What steps and Airflow have to know of the services, which run as long as the tests do."""
+    with services(home) as given:
+        yield given
+
+
+@contextmanager
+def services(home: Path) -> Iterator[dict[str, str]]:
+    """Services that run inside the block, and what steps and Airflow have to know of them."""
     store, tracking = free_port(), free_port()
     moto = Service("moto", [str(BIN / "moto_server"), "-H", ANY, "-p", str(store)], home / "moto.log", os.environ)
     mlflow = Service("mlflow", mlflow_command(home, tracking), home / "mlflow.log", {**os.environ, **QUIET})
@@ -113,6 +121,12 @@ def gateway_port() -> int:
 
 @pytest.fixture(scope="session")
 def world(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[World]:
+    with airflow_world(home, variables, gateway_port) as made:
+        yield made
+
+
+@contextmanager
+def airflow_world(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[World]:
     """A running Airflow whose heavy steps go to a namespace of the cluster."""
     config_dir = home / "config"
     shutil.copytree(PROJECT / "include" / "config", config_dir)
@@ -126,13 +140,16 @@ def world(home: Path, variables: dict[str, str], gateway_port: int) -> Iterator[
         airflow_port=free_port(),
         airflow_log_port=free_port(),
     )
+    gateway = f"http://{HOST}:{gateway_port}"
     with namespace() as made, gpu_node():
         made.secret(SECRET, {name: value for name, value in variables.items() if name not in FORWARDED})
         made.config_map(MODELS, models())
+        made.config_map(POLICIES, RELEASES)
         own = {
             "AIRFLOW_CONN_KUBERNETES_MASKER": connection(made, made.kubeconfig(home), IMAGE),
-            "AIRFLOW_CONN_MASKER_GATEWAY": f"http://{HOST}:{gateway_port}",
+            "AIRFLOW_CONN_MASKER_GATEWAY": gateway,
             "AIRFLOW_VAR_MASKER_MODEL": "quick",
+            "MASKER_GATEWAY_URL": gateway,
         }
         airflow = Airflow(config, {**variables, **own})
         try:

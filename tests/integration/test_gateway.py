@@ -37,7 +37,9 @@ class World:
         self.url = f"sqlite:///{folder}/control.db"
         self.control = stack.enter_context(Control(self.url))
         self.events = folder / "events"
-        config = GatewayConfig(answer_seconds=5, max_bytes=100_000, events_dir=self.events, unit_key=SecretStr(KEY))
+        config = GatewayConfig(
+            answer_seconds=5, max_bytes=100_000, events_dir=self.events, unit_key=SecretStr(KEY), sample_share=1.0
+        )
         self.gateway = Gateway(config, self.url, assign=assign)
         self.base = stack.enter_context(running(self.gateway.app))
         self.http = stack.enter_context(httpx.Client(base_url=self.base, timeout=10))
@@ -379,5 +381,5 @@ def test_the_docs_of_the_gateway_name_its_own_headers(world: World) -> None:
     mask = world.http.get("/openapi.json").json()["paths"]["/v1/mask"]["post"]
     assert "x-variant" in mask["responses"]["200"]["headers"]
     server = {"key", "x-consistency-key", "version", "x-request-timeout", "strength", "x-masking-strength"}
-    assert {p["name"] for p in mask["parameters"]} == server | {"x-user-id", "x-user-attributes"}
+    assert {p["name"] for p in mask["parameters"]} == server | {"x-user-id", "x-user-attributes", "x-sample-consent"}
     assert world.http.get("/docs").status_code == 200

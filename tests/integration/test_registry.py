@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
+from PIL import Image
 from tests.integration.fleet_processes import PROJECT, free_ports
 from tests.integration.mlflow_server import mlflow_server
 
 from identity_masker import artifacts
-from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
+from identity_masker.cli import models as cli_models
+from identity_masker.errors import BadInputError, MaskerError, NotFoundError, TemporaryError
 from identity_masker.faces.data_repository import Places
 from identity_masker.faces.dataset_config import DatasetConfig
 from identity_masker.faces.ingest import ingest
@@ -28,7 +31,7 @@ from identity_masker.faces.versions import VersionStore
 from identity_masker.masking import artifact
 from identity_masker.masking.examination import Examiner
 from identity_masker.masking.gate import judge
-from identity_masker.registry import examiners, flavor, models, run_files, runs, tracking
+from identity_masker.registry import examiners, flavor, model_card, models, parity, reproduce, run_files, runs, tracking
 from identity_masker.registry.evaluate_step import evaluate_step
 from identity_masker.registry.register_step import register_step
 from identity_masker.registry.semver import Lineage
@@ -115,7 +118,9 @@ def _dataset() -> str:
 
 def trained(place: Place, key: str, model: str = "quick") -> TrainResult:
     options = TrainOptions(model=model, dataset=place.dataset, run_key=key, force=True)
-    return train_step(options, lambda _progress: None)
+    result = train_step(options, lambda _progress: None)
+    assert result is not None
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +299,98 @@ def test_a_replay_of_what_is_not_measured_is_bad_input(place: Place, first: Trai
     )
     with pytest.raises(BadInputError, match="smiles"):
         shadow_replay(options)
+
+
+def test_a_registered_version_has_a_card_with_figures_reasons_traces_and_pictures(first: TrainResult) -> None:
+    version = models.resolve(register_step(first.run_id).version)
+    run = runs.get_run(first.run_id)
+    with tracking.calls() as mlflow:
+        kept = {Path(item.path).name for item in mlflow.list_artifacts(first.run_id, run_files.CARD)}
+        description = mlflow.get_model_version(models.MODEL, version.version).description
+    assert kept == {"card.md", "card.html", "before-after.png"}
+    card = model_card.make(version)
+    evidence = run.read_document(run_files.EVIDENCE)
+    rank1 = f"{evidence['attacks'][0]['result']['rank1']['value']:.3f}"
+    for text in (card.markdown, card.html):
+        assert f"Identity masker {version.semver}" in text
+        assert all(version.tags[name] in text for name in ("snapshot", "config_sha256", "code_sha256", "evaluation"))
+        assert rank1 in text
+        assert all(reason.replace(">", "&gt;") in text or reason in text for reason in _judgement(run)["reasons"])
+    assert "data:image/png;base64," in card.html
+    assert card.picture is not None
+    assert description.startswith(f"# Identity masker {version.semver}")
+
+
+def _judgement(run: runs.Run) -> dict[str, list[str]]:
+    judgement: dict[str, list[str]] = run.read_document(run_files.JUDGEMENT)
+    return judgement
+
+
+def test_the_saved_model_masks_as_the_trained_one_and_carries_an_example(first: TrainResult) -> None:
+    run = runs.get_run(first.run_id)
+    assert run.read_document(run_files.PARITY) == {"pictures": parity.PICTURES, "largest_difference": 0}
+    assert run.has("model/input_example.json")
+
+
+def test_a_saved_model_that_masks_otherwise_is_refused(first: TrainResult, tmp_path: Path) -> None:
+    run = runs.get_run(first.run_id)
+    model = run.fetch(run_files.MODEL, tmp_path)
+    trained_masker = artifact.load(model / flavor.MASKER_FOLDER)
+    spoilt = artifact.load(model / flavor.MASKER_FOLDER)
+    for tensor in spoilt.network.parameters():
+        tensor.data.mul_(0.5)
+    artifact.save(spoilt, model / flavor.MASKER_FOLDER)
+    with pytest.raises(MaskerError, match="does not mask as the trained one"):
+        parity.check(trained_masker, model)
+
+
+def test_versions_are_listed_compared_and_promoted(place: Place, first: TrainResult, tmp_path: Path) -> None:
+    register_step(first.run_id)
+    again = trained(place, "dag/compared")
+    evaluate_step(again.run_id)
+    newer = models.resolve(register_step(again.run_id).version)
+    command = CliRunner()
+    listed = json.loads(command.invoke(cli_models.command, ["list", "--json"]).stdout)["versions"]
+    assert [row["version"] for row in listed] == [v.version for v in models.versions()]
+    target = tmp_path / "sheet.png"
+    arguments = ["compare", "1.0.0", newer.semver, "--picture", str(target), "--json"]
+    compared = json.loads(command.invoke(cli_models.command, arguments).stdout)
+    assert compared["same_test"]
+    assert {figure["name"] for figure in compared["figures"]} >= {"strong, clear gallery: rank1", "pose R²"}
+    assert all(figure["a"] == figure["b"] for figure in compared["figures"] if "R²" in figure["name"])
+    with Image.open(target) as sheet:
+        assert sheet.size == (8 * 128, 3 * 128)
+    promoted = json.loads(command.invoke(cli_models.command, ["promote", newer.semver, "--json"]).stdout)
+    assert promoted == {"version": newer.version, "semver": newer.semver, "alias": "challenger"}
+    assert models.resolve("challenger").version == newer.version
+
+
+def test_a_rejected_version_is_not_promoted(place: Place) -> None:
+    rejected = next(v for v in models.versions() if v.verdict == "rejected")
+    with pytest.raises(BadInputError, match="the gate rejected this version"):
+        CliRunner().invoke(cli_models.command, ["promote", rejected.version], catch_exceptions=False)
+
+
+def test_a_version_is_reproduced_to_the_bit(place: Place, first: TrainResult) -> None:
+    register_step(first.run_id)
+    before = len(models.versions())
+    result = reproduce.reproduce("1.0.0")
+    assert result.equal
+    assert result.largest_difference == 0.0
+    assert result.run_id != result.registered_run_id == first.run_id
+    assert result.within_tolerance
+    assert all(figure.registered == figure.reproduced for figure in result.figures)
+    assert len(models.versions()) == before
+
+
+def test_code_that_git_does_not_know_cannot_be_reproduced(
+    place: Place, first: TrainResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_step(first.run_id)
+    runs.get_run(first.run_id).set_tags({"code_commit": ""})
+    monkeypatch.setattr(reproduce.provenance, "code_sha256", lambda: "another")
+    with pytest.raises(BadInputError, match="not known to Git"):
+        reproduce.reproduce("1.0.0")
 
 
 def test_a_tampered_artifact_is_refused(place: Place) -> None:

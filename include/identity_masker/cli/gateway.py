@@ -94,6 +94,7 @@ def _taken(config: Settings, capacity: int) -> GatewayConfig:
     return GatewayConfig(
         capacity=capacity, events_dir=config.events, unit_key=config.unit_key, examiner=config.examiner,
         quality_share=config.quality_share, quality_rate=config.quality_rate, example_seconds=config.example_seconds,
+        sample_share=config.sample_share,
         hedge_seconds=config.hedge_seconds,
     )  # fmt: skip
 

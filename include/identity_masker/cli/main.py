@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from importlib import import_module
 
 import click
@@ -19,9 +20,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train a masker on a dataset version."),
     "evaluate": ("evaluate", "Attack a trained masker and measure what is left of identity and of use."),
     "register": ("register", "Judge a trained masker at the gate and register it."),
+    "models": ("models", "List, look at, compare, promote and reproduce registered versions."),
     "deploy": ("deploy", "Serve a registered version to all users."),
     "experiments": ("experiments", "Plan, assign, analyse and report experiments."),
-    "mask": ("mask", "Mask picture files."),
+    "mask": ("mask", "Mask pictures, folders, archives and videos."),
+    "media": ("media", "The steps of masking a folder, an archive or a video, for the DAG mask_media."),
     "release": ("release", "Release a version step by step: start, advance, watch, judge, roll back, replay."),
     "serve": ("serve", "Run one model server."),
     "fleet": ("fleet", "Keep the model servers of all deployed versions alive."),
@@ -73,7 +76,25 @@ def run() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; the figures of a DAG's step are pushed, where to is set."""
+    began = time.monotonic()
+    code = _done(arguments)
+    _push(began, code)
+    return code
+
+
+def _push(began: float, code: int) -> None:
+    try:
+        config = settings()
+    except MaskerError:  # said, and the reason of the exit code
+        return
+    if config.step.known and config.pushgateway_url:
+        from identity_masker.telemetry import step_figures
+
+        step_figures.push(config.pushgateway_url, config.step, step_figures.measured(began, code))
+
+
+def _done(arguments: list[str]) -> int:
     try:
         config = settings()
         logs.configure_for_step(

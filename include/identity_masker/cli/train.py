@@ -21,6 +21,8 @@ def command(model: str, dataset: str, run_key: str, force: bool, as_json: bool) 
     """Train a masker on a dataset version and log it as one MLflow run.
 
     A training that was interrupted continues from its checkpoint when it is started with the same --run-key.
+
+    Several GPUs: torchrun --nproc-per-node=N --no-python masker train ...
     """
     from identity_masker.cli.training_bar import TrainingBar
     from identity_masker.registry.train_step import TrainOptions, train_step
@@ -28,4 +30,5 @@ def command(model: str, dataset: str, run_key: str, force: bool, as_json: bool) 
     key = run_key or f"shell/{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:6]}"
     with TrainingBar(interactive=settings().result is None) as bar:
         result = train_step(TrainOptions(model=model, dataset=dataset, run_key=key, force=force), bar.show)
-    step.finish(result, as_json=as_json)
+    if result is not None:  # the leader of several processes speaks
+        step.finish(result, as_json=as_json)

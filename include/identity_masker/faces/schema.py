@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from identity_masker.faces.descriptors import DESCRIPTORS
+from identity_masker.faces.descriptors import DESCRIPTORS, EMBEDDING, FACE
 from identity_masker.faces.face_set import FACTORS, LANDMARKS
 from identity_masker.faces.formats import READABLE
 from identity_masker.faces.splits import SPLITS
@@ -18,9 +18,10 @@ from identity_masker.faces.splits import SPLITS
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MANIFEST, DESCRIPTOR_TABLE, LABELS = "manifest.parquet", "descriptors.parquet", "labels.parquet"
+EMBEDDINGS, ATTRIBUTES = "embeddings.parquet", "attributes.parquet"
 SHARDS = "shards"
 
 PIXELS = "PIXELS"
@@ -45,7 +46,17 @@ MANIFEST_COLUMNS = pa.schema(
 )
 """One row an image. `content_hash` is of the source's upright RGB pixels, `image_hash` of the stored square."""
 
-DESCRIPTOR_COLUMNS = pa.schema([("name", pa.string()), *((name, pa.float32()) for name in DESCRIPTORS)])
+DESCRIPTOR_COLUMNS = pa.schema(
+    [
+        ("name", pa.string()),
+        *((name, pa.float32()) for name in DESCRIPTORS),
+        ("jpeg_quality", pa.float32()),
+        ("perceptual_hash", pa.int64()),
+    ]
+)
+"""One row an image; what nobody knows of an image is NaN, as is `jpeg_quality` of other formats."""
+
+EMBEDDING_COLUMNS = pa.schema([("name", pa.string()), ("embedding", pa.list_(pa.float32(), EMBEDDING))])
 LABEL_COLUMNS = pa.schema(
     [
         ("name", pa.string()),
@@ -53,6 +64,9 @@ LABEL_COLUMNS = pa.schema(
         *((p, pa.float32()) for p in POINTS),
     ]
 )
+
+ATTRIBUTE_COLUMNS = pa.schema([("name", pa.string()), ("attributes", pa.string())])
+"""One row an image: what its source knows of it beside the person, as a JSON object; null when it knows nothing."""
 
 _SHA256 = r"^[0-9a-f]{64}$"
 
@@ -84,6 +98,11 @@ def image_schema() -> DataFrameSchema:
         "sharpness": share(4.0),
         "dark_share": share(),
         "bright_share": share(),
+        "noise": share(3.5),
+        "jpeg_quality": Column("float32", Check.in_range(1, 100), nullable=True),
+        "perceptual_hash": Column("int64"),
+        # Points may lie beyond the square's edge.
+        **{name: Column("float32", nullable=True) for name in FACE},
     }
     one_split = Check(
         lambda table: table.groupby("identity")["split"].transform("nunique") == 1, name="one_split_a_person"

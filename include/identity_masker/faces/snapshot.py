@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ from identity_masker.faces.data_repository import DataRepository, Places
 from identity_masker.faces.face_set import FACTORS, LANDMARKS, FaceSet
 from identity_masker.faces.normalise import resized
 from identity_masker.faces.schema import (
+    ATTRIBUTES,
     DESCRIPTOR_TABLE,
+    EMBEDDINGS,
     LABEL_COLUMNS,
     LABELS,
     MANIFEST,
@@ -69,6 +72,27 @@ class Snapshot:
         """One row an image, in the order of the manifest; columns as in `schema.DESCRIPTOR_COLUMNS`."""
         table: pd.DataFrame = self._table(DESCRIPTOR_TABLE).to_pandas()
         return table
+
+    @cached_property
+    def embeddings(self) -> NDArray[np.float32]:
+        """How each picture looks from afar, in the order of the manifest: (N, `descriptors.EMBEDDING`)."""
+        column = self._table(EMBEDDINGS)["embedding"].combine_chunks()
+        values: NDArray[np.float32] = column.flatten().to_numpy()
+        return values.reshape(len(column), -1)
+
+    @cached_property
+    def attributes(self) -> pd.DataFrame | None:
+        """What the source knows of each picture, one column each after `name`, in the order of the manifest.
+
+        None when it knows nothing of any picture.
+        """
+        if ATTRIBUTES not in self.record.files:
+            return None
+        import pandas as pd
+
+        table = self._table(ATTRIBUTES)
+        rows = [json.loads(text) if text else {} for text in table["attributes"].to_pylist()]
+        return pd.DataFrame([{"name": name, **row} for name, row in zip(table["name"].to_pylist(), rows, strict=True)])
 
     @cached_property
     def labels(self) -> pd.DataFrame | None:

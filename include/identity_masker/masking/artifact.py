@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
-from identity_masker.masking.config import ArchitectureConfig
-from identity_masker.masking.masker import FactorBottleneckMasker
-from identity_masker.masking.networks import FactorReader
+from identity_masker.masking.config import AnyArchitecture
+from identity_masker.masking.kinds import KINDS
+from identity_masker.masking.masker import Masker, StorableMasker
 from identity_masker.settings import settings
 
 DESCRIPTION = "model.json"
@@ -30,13 +32,15 @@ class ArtifactDescription(BaseModel):
     format: int = FORMAT
     architecture: str
     size: int
-    config: ArchitectureConfig
+    config: AnyArchitecture
     weights_sha256: str
 
 
-def save(masker: FactorBottleneckMasker, folder: Path) -> None:
+def save(masker: StorableMasker, folder: Path) -> None:
     """Write the masker into `folder`; the description comes last, so that a folder with one is whole."""
-    weights = save_tensors({name: tensor.contiguous() for name, tensor in masker.network.state_dict().items()})
+    state = {name: tensor.cpu().contiguous() for name, tensor in KINDS[masker.architecture].weights(masker).items()}
+    check_numbers(state, "the trained network")
+    weights = save_tensors(state)
     description = ArtifactDescription(
         architecture=masker.architecture,
         size=masker.size,
@@ -47,10 +51,11 @@ def save(masker: FactorBottleneckMasker, folder: Path) -> None:
     artifacts.write_json(str(folder / DESCRIPTION), description.model_dump(mode="json"))
 
 
-def load(folder: Path, secret: str | None = None) -> FactorBottleneckMasker:
+def load(folder: Path, secret: str | None = None, device: torch.device | None = None) -> Masker:
     """The masker in `folder`; `secret` chooses the avatars, by default MASKER_MASK_KEY.
 
-    Raises `NotFoundError` for a missing file and `BadInputError` for one that is not what it should be.
+    It computes on `device`, by default the processor. Raises `NotFoundError` for a missing file and `BadInputError`
+    for one that is not what it should be.
     """
     description = _description(folder)
     content = _content(folder / WEIGHTS)
@@ -62,12 +67,23 @@ def load(folder: Path, secret: str | None = None) -> FactorBottleneckMasker:
             allowed=f"{description.weights_sha256[:12]}…",
             fix="fetch the model version again",
         )
-    network = FactorReader(description.config)
+    secret = secret or settings().mask_key.get_secret_value()
     try:
-        network.load_state_dict(load_tensors(content))
+        weights = load_tensors(content)
+        check_numbers(weights, str(folder / WEIGHTS))
+        return KINDS[description.architecture].build(description.config, weights, secret, device or torch.device("cpu"))
     except (SafetensorError, RuntimeError) as error:
         raise BadInputError("the weights do not fit the architecture", got=f"{folder}: {error}") from error
-    return FactorBottleneckMasker(description.config, network, secret or settings().mask_key.get_secret_value())
+
+
+def check_numbers(weights: dict[str, Tensor], where: str) -> None:
+    """Raises `BadInputError` where a weight is not a finite number: such a network masks nothing."""
+    broken = [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise BadInputError(
+            "the weights hold numbers that are not finite", got=f"{', '.join(broken[:3])} of {len(broken)} in {where}",
+            fix="train anew with a lower training.learning_rate, or choose another version",
+        )  # fmt: skip
 
 
 def _content(path: Path) -> bytes:
@@ -80,11 +96,11 @@ def _description(folder: Path) -> ArtifactDescription:
     content = _content(folder / DESCRIPTION)
     try:
         document = json.loads(content)
-        if isinstance(document, dict) and document.get("architecture") != FactorBottleneckMasker.architecture:
+        if isinstance(document, dict) and document.get("architecture") not in KINDS:
             raise BadInputError(
                 "this program cannot run the masker's architecture",
                 got=document.get("architecture"),
-                allowed=FactorBottleneckMasker.architecture,
+                allowed=", ".join(KINDS),
                 fix="choose another model version or update the program",
             )
         return ArtifactDescription.model_validate(document)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from identity_masker.errors import BadInputError, MaskerError
+from identity_masker.masking.device import CPU, device_of
 from identity_masker.masking.encoder import AngularMargin, Encoder, class_means, embed, to_tensor
 from identity_masker.masking.evaluation_config import EncoderConfig, StrongConfig
 from identity_masker.masking.fitting import fit, initialised, moved, offsets, shuffled
@@ -37,6 +38,10 @@ class Attacker:
 
     encoder: Encoder
     train_accuracy: float
+
+    def copied(self) -> Encoder:
+        """The encoder for who changes its state; attacks run side by side."""
+        return copy.deepcopy(self.encoder)
 
 
 @dataclass(frozen=True)
@@ -76,12 +81,12 @@ def mask_all(masker: Masker, images: Images, purpose: str) -> Images:
     return np.concatenate(parts)
 
 
-def train_clear(known: KnownPeople, config: EncoderConfig, seed: int) -> Attacker:
+def train_clear(known: KnownPeople, config: EncoderConfig, seed: int, device: torch.device = CPU) -> Attacker:
     """The clear encoder: trained from random weights on clear photographs of known people."""
     random = np.random.default_rng(seed)
     people = int(known.people.max()) + 1
     encoder, centres = initialised(seed, lambda: (Encoder(config), torch.randn(people, config.embedding)))
-    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     head = AngularMargin(centres, config.margin, config.scale)
     batches = shuffled(len(known.people), config.batch, random)
 
@@ -121,12 +126,15 @@ def _train(
     steps: int,
     learning_rate: float,
 ) -> None:
+    device = device_of(encoder)
+    head.to(device)
     targets = torch.from_numpy(people)
 
     def loss(rows: NDArray[np.int64]) -> Tensor:
-        pictures = to_tensor(moved(pick(rows), offsets(len(rows), random)))
-        mirrored = torch.from_numpy(random.random(len(rows)) < MIRRORED_SHARE)[:, None, None, None]
-        value: Tensor = head(encoder(torch.where(mirrored, pictures.flip(3), pictures)), targets[rows])
+        pictures = to_tensor(moved(pick(rows), offsets(len(rows), random)), device)
+        mirrored = torch.from_numpy(random.random(len(rows)) < MIRRORED_SHARE).to(device)[:, None, None, None]
+        seen = torch.where(mirrored, pictures.flip(3), pictures)
+        value: Tensor = head(encoder(seen), targets[rows].to(device))
         return value
 
     fit(nn.ModuleList([encoder, head]), loss, batches, steps=steps, learning_rate=learning_rate)
@@ -134,6 +142,6 @@ def _train(
 
 @torch.inference_mode()
 def _train_accuracy(encoder: Encoder, head: AngularMargin, images: Images, people: NDArray[np.int64]) -> float:
-    embeddings = torch.from_numpy(embed(encoder, images)).float()
-    guesses = head.cosines(embeddings).argmax(dim=1).numpy()
+    embeddings = torch.from_numpy(embed(encoder, images)).float().to(device_of(encoder))
+    guesses = head.cosines(embeddings).argmax(dim=1).cpu().numpy()
     return float(np.mean(guesses == people))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.masking.evaluation_config import EvaluationConfig, GateConfig
@@ -25,7 +25,7 @@ class _Section(BaseModel):
 class LookConfig(_Section):
     """One of the three networks that look at the picture."""
 
-    size: Literal[32, 48, 64] = Field(description="Side of the view, in pixels.")
+    size: int = Field(ge=32, le=256, multiple_of=8, description="Side of the view, in pixels.")
     widths: tuple[int, int, int, int] = Field(description="Channels at 1/2, 1/4, 1/4 and 1/8 of the view.")
     hidden: int = Field(ge=4, description="Width of the layer before the readings.")
 
@@ -34,13 +34,43 @@ class ArchitectureConfig(_Section):
     """The shape of a masker; together with the weights it is the model."""
 
     name: Literal["factor-bottleneck"] = "factor-bottleneck"
-    size: Literal[64] = Field(default=64, description="Side of the picture that the encoder reads, in pixels.")
+    size: Literal[64, 128, 256] = Field(
+        default=64, description="Side of the picture that the encoder reads, in pixels."
+    )
     whole: LookConfig = LookConfig(size=32, widths=(16, 24, 32, 48), hidden=64)
     head: LookConfig = LookConfig(size=48, widths=(24, 32, 48, 64), hidden=96)
     face: LookConfig = LookConfig(size=48, widths=(32, 48, 64, 64), hidden=128)
     bits: int = Field(default=6, ge=2, le=8, description="Bits of each of the 16 factors.")
     avatars: int = Field(default=64, ge=2, le=4096, description="Number of fictitious faces.")
     avatar_seed: int = Field(default=0xFACE, ge=0, description="World the fictitious faces come from.")
+
+    @model_validator(mode="after")
+    def _the_whole_shrinks_evenly(self) -> Self:
+        if self.size % self.whole.size:
+            raise ValueError(f"whole.size {self.whole.size} is no divisor of size {self.size}")
+        return self
+
+
+class PixelationConfig(_Section):
+    """The classical masker: a mosaic. It has nothing to learn, and nobody is hidden by it."""
+
+    name: Literal["pixelation"]
+    size: Literal[64, 128, 256] = 64
+    blocks: int = Field(default=8, ge=2, le=64, description="Blocks of the mosaic along the longer side.")
+
+
+def _kind(value: Any) -> str:
+    name = value.get("name", "factor-bottleneck") if isinstance(value, dict) else getattr(value, "name", None)
+    return str(name)
+
+
+AnyArchitecture = Annotated[
+    Annotated[ArchitectureConfig, Tag("factor-bottleneck")] | Annotated[PixelationConfig, Tag("pixelation")],
+    Discriminator(
+        _kind, custom_error_type="kind", custom_error_message="name has to be factor-bottleneck or pixelation"
+    ),
+]
+"""The `architecture` section; its `name` says which kind of masker. A new kind is a row here and in `kinds.KINDS`."""
 
 
 class TrainingConfig(_Section):
@@ -60,18 +90,34 @@ class TrainingConfig(_Section):
     place_error: float = Field(default=0.25, ge=0.0, description="How far from the truth the head is looked at.")
     pose_error: float = Field(default=0.12, ge=0.0, description="How far from the truth the face is looked at.")
     checkpoint_steps: int = Field(default=200, ge=1, description="Steps between checkpoints.")
+    validate_steps: int = Field(default=400, ge=1, description="Steps between looks at the validation faces.")
+    patience: int | None = Field(
+        default=None, ge=1, description="Validations without a better one after which training ends; null: all steps."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one.")
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="What convolutions compute in.")
+    compile: bool = Field(default=False, description="Let torch.compile fuse network and renderer; pays on GPUs.")
+    accumulate: int = Field(default=1, ge=1, description="Parts of a batch that pass through the network by turns.")
+
+    @model_validator(mode="after")
+    def _parts_are_batches(self) -> Self:
+        if self.batch // self.accumulate < 2:
+            raise ValueError(f"a batch of {self.batch} in {self.accumulate} parts leaves fewer than 2 pictures each")
+        return self
 
 
 class MaskerConfig(_Section):
-    """What training needs."""
+    """What training the factor bottleneck needs."""
 
     architecture: ArchitectureConfig = ArchitectureConfig()
     training: TrainingConfig = TrainingConfig()
 
 
-class ModelConfig(MaskerConfig):
+class ModelConfig(_Section):
     """A whole file of include/config/models."""
 
+    architecture: AnyArchitecture = ArchitectureConfig()
+    training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig = GateConfig()
 
@@ -93,5 +139,11 @@ def load_config(name: str = DEFAULT_MODEL, folder: Path | None = None) -> ModelC
     except yaml.YAMLError as error:
         raise BadInputError("a model configuration is not YAML", got=f"{path}: {error}") from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(f"{_field(e['loc'])}: {e['msg']}" for e in error.errors())
         raise BadInputError("a model configuration does not validate", got=f"{path}: {wrong}") from error
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    """The field as people write it: pydantic names the kind of architecture after the section."""
+    kind = 1 if place[:1] == ("architecture",) and len(place) > 2 else len(place)
+    return ".".join(str(part) for at, part in enumerate(place) if at != kind)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from identity_masker.masking.device import CPU, device_of
 from identity_masker.masking.evaluation_config import EncoderConfig
 
 EMBEDDING_BATCH = 256
@@ -77,9 +78,9 @@ class AngularMargin(nn.Module):
         return functional.cross_entropy(self.scale * cosines.scatter(1, people[:, None], shifted), people)
 
 
-def to_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """Images (N, H, W, 3) uint8 as pictures (N, 3, H, W) in [-1, 1], channels last in memory."""
-    pictures = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+def to_tensor(images: NDArray[np.uint8], device: torch.device = CPU) -> Tensor:
+    """Images (N, H, W, 3) uint8 as pictures (N, 3, H, W) in [-1, 1] on `device`, channels last in memory."""
+    pictures = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
     return pictures.float().div_(127.5).sub_(1.0)
 
 
@@ -87,12 +88,12 @@ def to_tensor(images: NDArray[np.uint8]) -> Tensor:
 def embed(encoder: Encoder, images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Unit-length embeddings (N, D) of images (N, size, size, 3): the mean of a picture's and its mirror image's."""
     encoder.eval()
-    parts = []
+    parts, device = [], device_of(encoder)
     for start in range(0, len(images), EMBEDDING_BATCH):
-        pictures = to_tensor(images[start : start + EMBEDDING_BATCH])
+        pictures = to_tensor(images[start : start + EMBEDDING_BATCH], device)
         both = functional.normalize(encoder(pictures)) + functional.normalize(encoder(pictures.flip(3)))
         parts.append(functional.normalize(both))
-    return torch.cat(parts).double().numpy()
+    return torch.cat(parts).double().cpu().numpy()
 
 
 def class_means(embeddings: NDArray[np.float64], people: NDArray[np.int64]) -> Tensor:

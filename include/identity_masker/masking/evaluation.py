@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError
-from identity_masker.faces.face_set import FaceSet
-from identity_masker.masking.alignment import Frames, Window, resized
-from identity_masker.masking.attackers import Attacker, KnownPeople, mask_all, train_clear, train_strong
+from identity_masker.faces.face_set import FACTORS, FaceSet
+from identity_masker.masking.alignment import Window
+from identity_masker.masking.attackers import KnownPeople, mask_all, train_clear
 from identity_masker.masking.background import background_psnr
-from identity_masker.masking.baselines import Pixelation
-from identity_masker.masking.encoder import Encoder, embed
+from identity_masker.masking.bench import HEAD, Bench, Cropper, Found
+from identity_masker.masking.device import choose
+from identity_masker.masking.encoder import Encoder
 from identity_masker.masking.evaluation_config import EvaluationConfig
 from identity_masker.masking.evidence import Attack, Evaluation, Pictures, Power
+from identity_masker.masking.examination import Examiner
 from identity_masker.masking.examiner import make_examiner
-from identity_masker.masking.judge import Finder, Judge, Labels, find_landmarks, read, train_finder, train_judge
-from identity_masker.masking.utility import Utility, measure_utility
-from identity_masker.masking.verification import Trial, Verification, draw_trial, verify
+from identity_masker.masking.groups import GroupFigures, Told, by_group, tell
+from identity_masker.masking.judge import Finder, Judge, Labels, Reading, read, train_finder, train_judge
+from identity_masker.masking.motion import flicker
+from identity_masker.masking.resampling import Resampling
+from identity_masker.masking.similarity import ssim
+from identity_masker.masking.utility import GROUPS, Kept, Utility, landmark_errors, measure_utility
+from identity_masker.masking.verification import Trial, draw_trial
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
 
 Images = NDArray[np.uint8]
-Embeddings = NDArray[np.float64]
 Report = Callable[[str], None]
-HEAD = (0.5, 0.5, 0.42)
-"""The part of an upright face's frame that the attackers see: centre and half side of the window."""
 STAGES = ("mask the pictures", "train the judge and the clear encoder", "train the strong attackers")
+EXPRESSION = ("blink", "brow", "mouth", "smile")
+SEEN_AT_ONCE, DETECTED = 256, 800
+"""Pictures that the examiner looks at, at once and at least where there are as many."""
 
 
 def evaluate(
@@ -53,21 +60,29 @@ def evaluate(
     trial = draw_trial(test.identities, config.gallery, config.seed)
     with ThreadPoolExecutor(workers) as pool:
         trained = _trained(pool, masker, attacker, test, trial, config, report)
-    attacks, masked = trained.attacks, trained.masked
+    masked, readings = trained.masked, _readings(trained.judge, test, trained.masked)
+    detected = None
     if examiner is not None:
         make_examiner(
-            trained.finder, trained.clear, Window(*HEAD, config.encoder.size), attacker.images, test.images,
-            test.identities, examiner, config.seed,
+            _on_processor(trained.finder), trained.clear.cpu(), Window(*HEAD, config.encoder.size), attacker.images,
+            test.images, test.identities, examiner, config.seed,
         )  # fmt: skip
+        detected = _detected(Examiner(examiner), test.images, masked)
     return Evaluation(
         architecture=masker.architecture,
         photographs=len(test),
         people=trial.people,
         chance=1.0 / trial.people,
-        attacks=attacks,
-        power=_power(attacks, config),
-        utility=_utility(trained.judge, test, masked),
+        attacks=trained.attacks,
+        power=_power(trained.attacks, config),
+        utility=_utility(readings, test, config),
         background_psnr=None if test.landmarks is None else background_psnr(test.images, masked, test.landmarks),
+        groups=_groups(trained.found, readings, test, trial, config),
+        ssim=ssim(test.images, masked),
+        detected=detected,
+        flicker=None
+        if config.motion is None
+        else flicker(masker, config.seed, config.motion.people, config.motion.frames, config.size),
         unchanged=int((masked == test.images).all(axis=(1, 2, 3)).sum()),
         changed=float((masked != test.images).any(axis=3).mean()),
         seconds=round(time.monotonic() - started, 2),
@@ -77,9 +92,10 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Trained:
-    """What an evaluation trained, and the attacks with it."""
+    """What an evaluation trained, and the attacks with it; `found` is what the strong attacker found in masked ones."""
 
     attacks: list[Attack]
+    found: Found
     judge: Judge | None
     finder: Finder | None
     clear: Encoder
@@ -92,38 +108,51 @@ def _trained(
 ) -> _Trained:  # fmt: skip
     """The attacks, the judge and the masked test pictures: all that trains, side by side where nothing waits."""
     report(STAGES[0])
+    device = choose(config.device)
     labels = Labels.of(attacker)
-    finding = pool.submit(_finder, attacker.images, labels, config)
-    masking = [pool.submit(mask_all, masker, attacker.images, f"attacker/{n}") for n in range(config.strong.views)]
+    finding = pool.submit(_finder, attacker.images, labels, config, device)
+    views_needed = max(config.strong.views, 0 if config.parrot is None else config.parrot.views)
+    masking = [pool.submit(mask_all, masker, attacker.images, f"attacker/{n}") for n in range(views_needed)]
     masked = pool.submit(mask_all, masker, test.images, "test").result()
     finder, views = finding.result(), [part.result() for part in masking]
 
     report(STAGES[1])
     judging = pool.submit(_judge, finder, attacker.images, labels, config)
-    cropped = _Cropper(finder, config.encoder.size)
-    known = KnownPeople.of(cropped(attacker.images), attacker.identities)
-    clear = pool.submit(train_clear, known, config.encoder, config.seed).result()
+    crop = Cropper(finder, config.encoder.size)
+    known = KnownPeople.of(crop(attacker.images), attacker.identities)
+    clear = pool.submit(train_clear, known, config.encoder, config.seed, device).result()
     judge = judging.result()
 
     report(STAGES[2])
-    bench = _Bench(known, cropped(test.images), trial, config, clear)
-    jobs = [
-        pool.submit(_on_masked, bench, cropped, views, masked),
-        pool.submit(_on_pixelated, bench, cropped, attacker.images, test.images),
-        pool.submit(_on_clear, bench),
-    ]
-    attacks = bench.naive(cropped(masked)) + [attack for job in jobs for attack in job.result()]
-    return _Trained(attacks, judge, finder, clear.encoder, masked)
+    bench = Bench(known, crop(test.images), trial, config, clear, crop)
+    seen, probes = np.stack([crop(view) for view in views]), crop(masked)
+    strong = pool.submit(bench.on_masked, masker, seen[: config.strong.views], probes, test.images)
+    jobs: list[Future[Found]] = [strong]
+    if config.power is not None:
+        jobs += [
+            pool.submit(bench.on_pixelated, attacker.images, test.images, config.power),
+            pool.submit(bench.on_clear),
+        ]
+    if config.parrot is not None:
+        jobs.append(pool.submit(bench.parrot, seen[: config.parrot.views], probes, config.parrot))
+    if config.inversion is not None:
+        jobs.append(pool.submit(bench.inversion, "masked", seen, probes, config.inversion))
+    attacks = bench.naive(probes) + [attack for job in jobs for attack in job.result().attacks]
+    return _Trained(attacks, strong.result(), judge, finder, clear.encoder, masked)
 
 
-def _finder(images: Images, labels: Labels | None, config: EvaluationConfig) -> Finder | None:
-    return None if labels is None else train_finder(images, labels, config.judge, config.seed + 2)
+def _finder(images: Images, labels: Labels | None, config: EvaluationConfig, device: torch.device) -> Finder | None:
+    return None if labels is None else train_finder(images, labels, config.judge, config.seed + 2, device)
 
 
 def _judge(finder: Finder | None, images: Images, labels: Labels | None, config: EvaluationConfig) -> Judge | None:
     if finder is None or labels is None:
         return None
     return train_judge(finder, images, labels, config.judge, config.seed + 2)
+
+
+def _on_processor(finder: Finder | None) -> Finder | None:
+    return None if finder is None else Finder(finder.whole.cpu(), finder.face.cpu())
 
 
 def _check(attacker: FaceSet, test: FaceSet, config: EvaluationConfig) -> None:
@@ -144,82 +173,10 @@ def _check(attacker: FaceSet, test: FaceSet, config: EvaluationConfig) -> None:
             )
 
 
-@dataclass(frozen=True)
-class _Cropper:
-    """What an attacker makes of pictures before it looks: upright faces by the landmarks that are found.
+def _power(attacks: list[Attack], config: EvaluationConfig) -> Power | None:
+    if config.power is None:
+        return None
 
-    The landmarks are found in the very picture that is attacked, masked or not: nothing is taken from its labels.
-    Without a finder the pictures are only resized.
-    """
-
-    finder: Finder | None
-    size: int
-
-    def __call__(self, images: Images) -> Images:
-        if self.finder is None:
-            return resized(images, self.size)
-        return Frames.of(find_landmarks(self.finder, images)).crop(images, Window(*HEAD, self.size))
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """What all attacks of one evaluation share: the known people, the test crops, the trial, the clear encoder."""
-
-    known: KnownPeople
-    test: Images
-    trial: Trial
-    config: EvaluationConfig
-    clear: Attacker
-
-    def naive(self, masked: Images) -> list[Attack]:
-        """The clear encoder on clear pictures, and on masked probes with clear pictures enrolled."""
-        clear, found = embed(self.clear.encoder, self.test), embed(self.clear.encoder, masked)
-        return [
-            Attack(
-                attacker="naive", pictures="clear", gallery="clear", train_accuracy=self.clear.train_accuracy,
-                result=self._verify(clear, clear),
-            ),
-            Attack(attacker="naive", pictures="masked", gallery="clear", result=self._verify(clear, found)),
-        ]  # fmt: skip
-
-    def strong(self, pictures: Pictures, views: Images, probes: Images) -> list[Attack]:
-        """The strong attacker trained on `views` (V, N, S, S, 3), with clear and with treated pictures enrolled."""
-        trained = train_strong(
-            self.clear.encoder, self.known, views, self.config.encoder, self.config.strong, self.config.seed + 1
-        )
-        clear, found = embed(trained.encoder, self.test), embed(trained.encoder, probes)
-        return [
-            Attack(
-                attacker="strong", pictures=pictures, gallery=gallery, train_accuracy=trained.train_accuracy,
-                result=self._verify(enrolled, found),
-            )
-            for gallery, enrolled in (("clear", clear), ("treated", found))
-        ]  # fmt: skip
-
-    def _verify(self, gallery: Embeddings, probes: Embeddings) -> Verification:
-        return verify(
-            self.trial, gallery, probes,
-            resamples=self.config.bootstrap, confidence=self.config.confidence, seed=self.config.seed,
-        )  # fmt: skip
-
-
-def _on_masked(bench: _Bench, cropped: _Cropper, views: list[Images], masked: Images) -> list[Attack]:
-    return bench.strong("masked", np.stack([cropped(view) for view in views]), cropped(masked))
-
-
-def _on_pixelated(bench: _Bench, cropped: _Cropper, attacker: Images, test: Images) -> list[Attack]:
-    """A power check: the strong attacker, trained in the same way, against pixelation."""
-    pixelation = Pixelation(bench.config.power.pixel)
-    views, probes = mask_all(pixelation, attacker, "attacker"), mask_all(pixelation, test, "test")
-    return bench.strong("pixelated", cropped(views)[None], cropped(probes))
-
-
-def _on_clear(bench: _Bench) -> list[Attack]:
-    """A power check: the strong attacker against no masking at all, where clear and treated galleries are the same."""
-    return bench.strong("clear", bench.known.images[None], bench.test)[:1]
-
-
-def _power(attacks: list[Attack], config: EvaluationConfig) -> Power:
     def best(pictures: Pictures) -> float:
         strong = (attack for attack in attacks if attack.attacker == "strong" and attack.pictures == pictures)
         return max(attack.result.rank1.value for attack in strong)
@@ -232,8 +189,58 @@ def _power(attacks: list[Attack], config: EvaluationConfig) -> Power:
     )
 
 
-def _utility(judge: Judge | None, test: FaceSet, masked: Images) -> Utility | None:
+@dataclass(frozen=True)
+class _Readings:
+    """What the judge reads in the clear and in the masked test pictures, and what is true."""
+
+    clear: Reading
+    masked: Reading
+    labels: Labels
+
+
+def _readings(judge: Judge | None, test: FaceSet, masked: Images) -> _Readings | None:
     labels = Labels.of(test)
     if judge is None or labels is None:
         return None
-    return measure_utility(read(judge, test.images), read(judge, masked), labels)
+    return _Readings(read(judge, test.images), read(judge, masked), labels)
+
+
+def _utility(readings: _Readings | None, test: FaceSet, config: EvaluationConfig) -> Utility | None:
+    if readings is None:
+        return None
+    resample = Resampling(test.identities, config.bootstrap, config.confidence, config.seed)
+    return measure_utility(readings.clear, readings.masked, readings.labels, resample)
+
+
+def _groups(
+    found: Found, readings: _Readings | None, test: FaceSet, trial: Trial, config: EvaluationConfig
+) -> tuple[GroupFigures, ...]:
+    """Leak and error of every group of people and pictures."""
+    assert found.hits is not None and found.areas is not None  # noqa: S101, PT018 - the strong attacker fills them
+    told = {"rank1": Told(trial.probes, found.hits), "auc": Told(trial.probes, found.areas)}
+    if readings is not None:
+        rows = np.arange(len(test))
+        off = np.abs(readings.masked.factors - readings.labels.factors).astype(np.float64)
+
+        def error(names: tuple[str, ...]) -> Told:
+            columns = [FACTORS.index(factor) for name in names for factor in GROUPS[name]]
+            return Told(rows, off[:, columns].mean(axis=1))
+
+        landmarks = landmark_errors(readings.masked.landmarks, readings.labels.landmarks)
+        told |= {
+            "pose error": error(("pose",)),
+            "expression error": error(EXPRESSION),
+            "landmark error": Told(rows, landmarks.astype(np.float64)),
+        }
+    return by_group(tell(test), test.identities, told, config.bootstrap, config.confidence, config.seed)
+
+
+def _detected(examiner: Examiner, clear: Images, masked: Images) -> Kept:
+    step = max(1, len(clear) // DETECTED)
+
+    def share(images: Images) -> float:
+        some = images[::step]
+        seen = [examiner.see(some[at : at + SEEN_AT_ONCE]).face > 0.0 for at in range(0, len(some), SEEN_AT_ONCE)]
+        return float(np.concatenate(seen).mean())
+
+    return Kept(clear=share(clear), masked=share(masked))

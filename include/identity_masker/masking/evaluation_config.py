@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -37,6 +37,29 @@ class StrongConfig(_Section):
     learning_rate: float = Field(default=3e-3, gt=0.0)
 
 
+class InversionConfig(_Section):
+    """The inverter: a network that learns to undo the masking on photographs of people it knows."""
+
+    widths: tuple[int, int, int] = Field(default=(24, 48, 96), description="Channels at 1/2, 1/4 and 1/8 of the crop.")
+    identity_weight: float = Field(default=0.5, ge=0.0, description="Weight of the person beside that of the pixels.")
+    steps: int = Field(default=600, ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=3e-3, gt=0.0)
+
+
+class LinkageConfig(_Section):
+    """Many pictures of one person under one key, as a video has: the attacker averages what it sees in a track."""
+
+    tracks: int = Field(default=2, ge=1, le=8, description="Tracks of each person, each with a key of its own.")
+
+
+class MotionConfig(_Section):
+    """Drawn videos of moving faces, for the flicker that masking adds."""
+
+    people: int = Field(default=6, ge=1)
+    frames: int = Field(default=24, ge=3, description="Frames of each video, as of one second.")
+
+
 class PowerConfig(_Section):
     """What the attackers must manage where identity is there to be found; if they do not, they prove nothing."""
 
@@ -63,17 +86,36 @@ class EvaluationConfig(_Section):
     bootstrap: int = Field(default=300, ge=20, description="Resamples of the people for each interval.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     encoder: EncoderConfig = EncoderConfig()
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one.")
     strong: StrongConfig = StrongConfig()
-    power: PowerConfig = PowerConfig()
+    parrot: StrongConfig | None = Field(
+        default=None, description="A strong attacker that sees masked photographs only; null: not asked."
+    )
+    inversion: InversionConfig | None = Field(default=None, description="null: nobody tries to undo the masking.")
+    linkage: LinkageConfig | None = LinkageConfig()
+    motion: MotionConfig | None = MotionConfig()
+    power: PowerConfig | None = Field(default=PowerConfig(), description="null: not checked, and the gate refuses.")
     judge: JudgeConfig = JudgeConfig()
 
     @model_validator(mode="after")
     def _blocks_fit(self) -> Self:
+        if self.power is None:
+            return self
         if self.power.pixel > self.size // 2:
             raise ValueError(f"power.pixel {self.power.pixel} leaves fewer than two blocks of {self.size} px")
         if self.size % self.power.pixel:
             raise ValueError(f"power.pixel {self.power.pixel} is no divisor of size {self.size}")
         return self
+
+
+class MarginConfig(_Section):
+    """By how much a masker may be worse than the champion, interval included, and still pass for not worse."""
+
+    rank1: Share = Field(default=0.03, description="Strong attacker's rank-1 above chance.")
+    auc: Share = Field(default=0.05, description="Strong attacker's AUC.")
+    r2: Share = Field(default=0.15, description="What the judge reads of each group of factors.")
+    group_auc: Share = Field(default=0.15, description="Strong attacker's AUC within each group of people.")
+    group_error: Share = Field(default=0.15, description="Error of pose and expression within each group of people.")
 
 
 class GateConfig(_Section):
@@ -90,4 +132,15 @@ class GateConfig(_Section):
     min_pose_r2_ratio: Share | None = Field(
         default=0.6, description="Least share of the clear R2 of yaw, pitch and roll that is left after masking."
     )
+    min_expression_r2_ratio: Share | None = Field(
+        default=0.5, description="Least share of the clear R2 that is left of blink, brow, mouth and smile, each."
+    )
+    max_landmark_error_ratio: float | None = Field(
+        default=2.0, ge=1.0, description="Limit on the landmark error as a multiple of that on clear pictures."
+    )
     min_background_psnr: float | None = Field(default=None, ge=0.0, description="dB, outside the head.")
+    max_group_auc: float | None = Field(
+        default=0.75, ge=0.5, le=1.0, description="Limit on the strong attacker's AUC within any group of people."
+    )
+    min_group_probes: int = Field(default=100, ge=1, description="Groups with fewer probes are shown, not judged.")
+    champion: MarginConfig | None = Field(default=None, description="null: not compared with the champion.")

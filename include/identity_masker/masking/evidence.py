@@ -7,10 +7,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker.masking.evaluation_config import EvaluationConfig
-from identity_masker.masking.utility import Utility
+from identity_masker.masking.groups import GroupFigures
+from identity_masker.masking.utility import Kept, Utility
 from identity_masker.masking.verification import Verification
 
-AttackerName = Literal["naive", "strong"]
+AttackerName = Literal["naive", "strong", "parrot", "inversion", "linkage"]
 Pictures = Literal["clear", "masked", "pixelated"]
 Gallery = Literal["clear", "treated"]
 
@@ -50,6 +51,10 @@ class Power(_Document):
 class Evaluation(_Document):
     """Everything measured on one masker. Absent figures are null: they were not measured.
 
+    groups      the same figures by skin, hair, turn of the head and light, where those can be told
+    ssim        structural similarity of clear and masked pictures, mean
+    detected    share of clear and of masked pictures in which the examiner finds a face
+    flicker     what frames of drawn videos jump, in levels of 255, clear and masked
     unchanged   test pictures that came back as they went in
     changed     mean share of the pixels that the masker changed
     background_psnr  dB, outside the heads
@@ -64,6 +69,10 @@ class Evaluation(_Document):
     power: Power | None
     utility: Utility | None
     background_psnr: float | None
+    groups: tuple[GroupFigures, ...] = ()
+    ssim: float | None = None
+    detected: Kept | None = None
+    flicker: Kept | None = None
     unchanged: int
     changed: float
     seconds: float
@@ -75,6 +84,10 @@ class Evaluation(_Document):
 
     def naive(self, pictures: Pictures) -> Attack | None:
         return next((a for a in self.attacks if a.attacker == "naive" and a.pictures == pictures), None)
+
+    def against_masked(self) -> list[Attack]:
+        """All attacks on masked pictures by who knows the masker."""
+        return [attack for attack in self.attacks if attack.attacker != "naive" and attack.pictures == "masked"]
 
     def strong(self, pictures: Pictures = "masked") -> Attack | None:
         """The more successful of the strong attacks, by rank-1."""

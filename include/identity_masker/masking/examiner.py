@@ -24,7 +24,7 @@ Matrix = tuple[Floats, Floats]
 FAR = 1e-3
 UNRELATED_QUANTILE = 0.9
 LARGEST_TRIAL = 2000
-"""Photographs of which all pairs are scored."""
+"""Photographs of which all pairs are scored, and from which it is learnt what is a face."""
 
 BATCH, RIDGE, BLOCKS = 256, 0.3, 8
 EDGE = 0.02
@@ -44,7 +44,8 @@ def make_examiner(
     random = np.random.default_rng(seed)
     rows = np.sort(random.permutation(len(test))[:LARGEST_TRIAL])
     embeddings, features = _see(graph, test[rows])
-    face = _face_map(_see(graph, known)[1], _see(graph, destroyed(known, random))[1])
+    shown = known[np.sort(random.permutation(len(known))[:LARGEST_TRIAL])]
+    face = _face_map(_see(graph, shown)[1], _see(graph, destroyed(shown, random))[1])
     others = _see(graph, destroyed(test[rows], random))[1]
     content = _exported(graph, known[:2])
     calibration = Calibration(

@@ -36,7 +36,7 @@ def fit(
     """Minimise `loss(rows)` over `steps` batches of rows: AdamW, one learning-rate cycle, gradients clipped."""
     modules.train()
     parameters = list(modules.parameters())
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.02)
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.02, fused=parameters[0].is_cuda)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=learning_rate, total_steps=max(steps, 2), pct_start=0.2
     )

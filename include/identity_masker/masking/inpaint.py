@@ -23,7 +23,7 @@ def fill(pictures: Tensor, hole: Tensor) -> Tensor:
 def _pull(weighted: Tensor, weight: Tensor) -> Tensor:
     """The filled picture of colours `weighted` (already multiplied by `weight`) and weights in [0, 1]."""
     colours = weighted / weight.clamp(min=1e-6)
-    if min(weight.shape[-2:]) == 1 or bool((weight >= 1).all()):
+    if min(weight.shape[-2:]) == 1:
         return colours
     coarse_weighted = functional.avg_pool2d(weighted, 2, ceil_mode=True, count_include_pad=False)
     coarse_weight = functional.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from identity_masker.faces.face_set import FACTORS, LANDMARKS, FaceSet
 from identity_masker.masking.alignment import Frames, Images, Points, Window, resized
+from identity_masker.masking.device import CPU, device_of
 from identity_masker.masking.encoder import to_tensor, trunk
 from identity_masker.masking.evaluation_config import JudgeConfig
 from identity_masker.masking.fitting import fit, initialised, moved, offsets, shuffled
@@ -98,13 +99,13 @@ class Reading:
     landmarks: Points
 
 
-def train_finder(images: Images, labels: Labels, config: JudgeConfig, seed: int) -> Finder:
+def train_finder(images: Images, labels: Labels, config: JudgeConfig, seed: int, device: torch.device = CPU) -> Finder:
     """A finder trained on labelled clear photographs (N, S, S, 3)."""
     every = list(range(len(FACTORS)))
     small = resized(images, WHOLE.size)
-    whole = _train_look(small, labels, every, config, seed)
+    whole = _train_look(small, labels, every, config, seed, device)
     frames = Frames.of(_see(whole, small)[1])
-    face = _train_look(frames.crop(images, FACE), _inside(labels, frames, FACE), every, config, seed + 1)
+    face = _train_look(frames.crop(images, FACE), _inside(labels, frames, FACE), every, config, seed + 1, device)
     return Finder(whole, face)
 
 
@@ -114,7 +115,7 @@ def train_judge(finder: Finder, images: Images, labels: Labels, config: JudgeCon
     eyes, mouth = (
         _train_look(
             frames.crop(images, window), _inside(labels, frames, window), [FACTORS.index(name) for name in names],
-            config, seed + 2,
+            config, seed + 2, device_of(finder.whole),
         )
         for window, names in ((EYES, EYE_FACTORS), (MOUTH, MOUTH_FACTORS))
     )  # fmt: skip
@@ -134,12 +135,14 @@ def find_landmarks(finder: Finder, images: Images) -> Points:
     return frames.out_of(_see(finder.face, frames.crop(images, FACE))[1], FACE)
 
 
-def _train_look(images: Images, labels: Labels, columns: list[int], config: JudgeConfig, seed: int) -> Look:
+def _train_look(
+    images: Images, labels: Labels, columns: list[int], config: JudgeConfig, seed: int, device: torch.device
+) -> Look:
     """One network, trained on shifted, mirrored and brightened or darkened pictures."""
     size = images.shape[1]
     random = np.random.default_rng(seed)
     look = initialised(seed, lambda: Look(config, size, columns))
-    look.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    look.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     factors, landmarks = torch.from_numpy(labels.factors[:, columns]), torch.from_numpy(labels.landmarks)
     signs = torch.tensor([-1.0 if FACTORS[column] in MIRRORED_FACTORS else 1.0 for column in columns])
 
@@ -147,14 +150,14 @@ def _train_look(images: Images, labels: Labels, columns: list[int], config: Judg
         shifts = offsets(len(rows), random)
         points = landmarks[rows] + torch.from_numpy(shifts[:, None, ::-1] / np.float32(size))
         flip = torch.from_numpy(random.random(len(rows)) < 0.5)
-        pictures = to_tensor(moved(images[rows], shifts))
-        pictures = torch.where(flip[:, None, None, None], pictures.flip(3), pictures)
+        pictures = to_tensor(moved(images[rows], shifts), device)
+        pictures = torch.where(flip.to(device)[:, None, None, None], pictures.flip(3), pictures)
         mirrored = points[:, MIRRORED_LANDMARKS] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
         told, found = look(_relit(pictures, random))
         right = torch.where(flip[:, None], factors[rows] * signs, factors[rows])
         places = torch.where(flip[:, None, None], mirrored, points)
-        on_landmarks = functional.smooth_l1_loss(found, places, beta=0.02)
-        return functional.smooth_l1_loss(told, right, beta=0.2) + LANDMARK_WEIGHT * on_landmarks
+        on_landmarks = functional.smooth_l1_loss(found, places.to(device), beta=0.02)
+        return functional.smooth_l1_loss(told, right.to(device), beta=0.2) + LANDMARK_WEIGHT * on_landmarks
 
     batches = shuffled(len(images), config.batch, random)
     fit(look, loss, batches, steps=config.steps, learning_rate=config.learning_rate)
@@ -163,14 +166,17 @@ def _train_look(images: Images, labels: Labels, columns: list[int], config: Judg
 
 def _relit(pictures: Tensor, random: np.random.Generator) -> Tensor:
     contrast, brightness = random.uniform(-0.15, 0.15, (2, len(pictures), 1, 1, 1)).astype(np.float32)
-    return pictures * torch.from_numpy(1 + contrast) + torch.from_numpy(brightness)
+    device = pictures.device
+    return pictures * torch.from_numpy(1 + contrast).to(device) + torch.from_numpy(brightness).to(device)
 
 
 @torch.inference_mode()
 def _see(look: Look, images: Images) -> tuple[Floats, Points]:
     look.eval()
-    parts = [look(to_tensor(images[start : start + BATCH])) for start in range(0, len(images), BATCH)]
-    return torch.cat([told for told, _ in parts]).numpy(), torch.cat([found for _, found in parts]).numpy()
+    device = device_of(look)
+    parts = [look(to_tensor(images[start : start + BATCH], device)) for start in range(0, len(images), BATCH)]
+    told, found = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    return told, found
 
 
 def _features(judge: Judge, images: Images) -> tuple[NDArray[np.float64], Points]:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from identity_masker.faces.face_set import FACTORS
 from identity_masker.masking.config import ArchitectureConfig, LookConfig
-from identity_masker.masking.views import EXPRESSION, LIGHT, PLACE, POSE, unrolled, upright, whole
+from identity_masker.masking.views import EXPRESSION, LIGHT, PLACE, POSE, pick, unrolled, upright, whole
 
+IN_ORDER = [[*POSE, *EXPRESSION, *LIGHT].index(column) for column in range(len(FACTORS))]
 TURN = 2
 """Yaw and pitch come first in a pose, then the place."""
 
@@ -54,7 +55,9 @@ class Look(nn.Module):
         )
 
     def forward(self, views: Tensor) -> Tensor:
-        numbers: Tensor = self.layers(views.contiguous(memory_format=torch.channels_last))
+        hidden = self.layers[:-1](views.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(views.device.type, enabled=False):  # the readings are finer than bf16 can tell
+            numbers: Tensor = self.layers[-1](hidden.float())
         return numbers
 
 
@@ -90,11 +93,8 @@ class FactorReader(nn.Module):
 
     def _at_face(self, pictures: Tensor, place: Tensor, pose: Tensor, looked_at: Tensor, light: Tensor) -> Reading:
         numbers = self.look_at_face(unrolled(pictures, looked_at, self.look_at_face.size))
-        factors = pictures.new_zeros(len(pictures), len(FACTORS))
-        factors[:, POSE] = looked_at + numbers[:, : len(POSE)]
-        factors[:, EXPRESSION] = numbers[:, len(POSE) :]
-        factors[:, LIGHT] = light
-        return Reading(place, pose, factors)
+        read = torch.cat([looked_at + numbers[:, : len(POSE)], numbers[:, len(POSE) :], light], dim=1)
+        return Reading(place, pose, pick(read, IN_ORDER))
 
 
 def parameters_of(network: nn.Module) -> int:

@@ -27,7 +27,7 @@ def mask_pictures(pictures: Tensor, code: Tensor, avatars: Tensor) -> Tensor:
 
 def remove(pictures: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
     """The pictures with the hull filled from outside, and the hull (N, S, S)."""
-    hole = inside_hull(_plane(code, rows_of_picture(pictures.shape[-1])))
+    hole = inside_hull(_plane(code, rows_of_picture(pictures.shape[-1], device=pictures.device)))
     return fill(pictures, hole), hole
 
 
@@ -36,9 +36,11 @@ def redraw(remaining: Tensor, hole: Tensor, code: Tensor, avatars: Tensor) -> Te
     size = remaining.shape[-1]
     factors, person = by_name(code), people.from_numbers(avatars)
     drawn = remaining.clone()
-    step = max(1, STRIP_PIXELS // (size * len(code)))
+    # A GPU, and the compiler, draw the picture in one piece.
+    whole = remaining.is_cuda or torch.compiler.is_compiling()
+    step = size if whole else max(1, STRIP_PIXELS // (size * len(code)))
     for top in range(0, size, step):
-        grid = rows_of_picture(size, top, top + step)
+        grid = rows_of_picture(size, top, top + step, remaining.device)
         strip = drawn[:, :, top : top + step]
         plane = _plane(code, grid)
         covered = backdrop.cloth_cover(plane.body_x, plane.body_y, plane.per_pixel)

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from identity_masker.faces.face_set import FaceSet
@@ -32,10 +33,15 @@ def before_after(masker: Masker, faces: FaceSet) -> bytes:
     _, first = np.unique(faces.identities, return_index=True)
     images = faces.images[first[:PEOPLE]]
     masked = masker.mask(images, [f"report/{row}" for row in range(len(images))])
-    sheet = np.concatenate([np.concatenate(list(images), axis=1), np.concatenate(list(masked), axis=1)])
-    columns = len(images)
+    return contact_sheet(np.stack([images, masked]))
+
+
+def contact_sheet(rows: NDArray[np.uint8]) -> bytes:
+    """Pictures (R, N, S, S, 3) as R rows of N tiles, as PNG."""
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
+    size = (TILE * rows.shape[1], TILE * len(rows))
     buffer = io.BytesIO()
-    Image.fromarray(sheet).resize((TILE * columns, TILE * 2), Image.Resampling.NEAREST).save(buffer, "PNG")
+    Image.fromarray(sheet).resize(size, Image.Resampling.NEAREST).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -12,11 +12,16 @@ from torch.nn import functional
 
 from identity_masker.faces.face_set import FACTORS
 from identity_masker.faces.render import people
-from identity_masker.faces.render.geometry import by_name, from_head_plane, place_of, pose_of, project
+from identity_masker.faces.render.geometry import Factors, from_head_plane, place_of, pose_of, project
 
 
 def columns(*names: str) -> list[int]:
     return [FACTORS.index(name) for name in names]
+
+
+def pick(factors: Tensor, chosen: list[int]) -> Tensor:
+    """(N, len(chosen)): these columns of factors (N, 16). A list as the index would have to travel to a GPU."""
+    return torch.stack([factors[:, column] for column in chosen], dim=1)
 
 
 PLACE = columns("roll", "shift_x", "shift_y", "scale")
@@ -39,27 +44,26 @@ def whole(pictures: Tensor, size: int) -> Tensor:
 
 def upright(pictures: Tensor, place: Tensor, size: int) -> Tensor:
     """(N, 3, size, size): the head put upright and scaled; place (N, 4) as in `PLACE`."""
-    x, y = _lattice(HEAD_BOX, size)
-    return _sample(pictures, *from_head_plane(place_of(by_name(_factors(place, PLACE))), x, y))
+    x, y = _lattice(HEAD_BOX, size, pictures.device)
+    return _sample(pictures, *from_head_plane(place_of(_named(place, PLACE)), x, y))
 
 
 def unrolled(pictures: Tensor, pose: Tensor, size: int) -> Tensor:
     """(N, 3, size, size): the face as from the front, on the head of the mean person; pose (N, 6) as in `POSE`."""
-    x, y = _lattice(FACE_BOX, size)
-    mean = people.from_numbers(torch.full((1, len(people.TRAITS)), 0.5))
-    return _sample(pictures, *project(pose_of(mean, by_name(_factors(pose, POSE))), x, y))
+    x, y = _lattice(FACE_BOX, size, pictures.device)
+    mean = people.from_numbers(pictures.new_full((1, len(people.TRAITS)), 0.5))
+    return _sample(pictures, *project(pose_of(mean, _named(pose, POSE)), x, y))
 
 
-def _lattice(box: tuple[float, float, float], size: int) -> tuple[Tensor, Tensor]:
+def _lattice(box: tuple[float, float, float], size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     half_width, top, bottom = box
-    middles = (torch.arange(size, dtype=torch.float32) + 0.5) / size
+    middles = (torch.arange(size, dtype=torch.float32, device=device) + 0.5) / size
     return ((middles * 2 - 1) * half_width).reshape(1, 1, size), (middles * (bottom - top) + top).reshape(1, size, 1)
 
 
-def _factors(values: Tensor, names: list[int]) -> Tensor:
-    factors = values.new_zeros(len(values), len(FACTORS))
-    factors[:, names] = values.clamp(-FARTHEST, FARTHEST)
-    return factors
+def _named(values: Tensor, names: list[int]) -> Factors:
+    held = values.clamp(-FARTHEST, FARTHEST)
+    return {FACTORS[name]: held[:, column].reshape(-1, 1, 1) for column, name in enumerate(names)}
 
 
 def _sample(pictures: Tensor, x: Tensor, y: Tensor) -> Tensor:

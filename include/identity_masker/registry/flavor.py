@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
     from identity_masker.masking.masker import Masker
 
 MASKER_FOLDER = "data/masker"
 """Where the masker's own files lie in the MLflow model."""
+
+EXAMPLE_WORLD = 0xE7A
+"""World of the drawn face that every model carries as its input example."""
 
 REQUIREMENTS = ("torch==2.13.0", "safetensors", "numpy", "pydantic", "pydantic-settings", "pyyaml")
 
@@ -39,22 +44,30 @@ def _load_pyfunc(path: str) -> PyfuncMasker:
 def save(masker_folder: Path, size: int, target: Path) -> None:
     """Write the MLflow model of the masker saved in `masker_folder` (which is named `masker`) to `target`."""
     with warnings.catch_warnings():
-        # Of the type hints of its own classes, and of an example that would be a picture.
-        warnings.filterwarnings("ignore", message=".*(AnyType|input example was not provided)", category=UserWarning)
+        # Of the type hints of its own classes.
+        warnings.filterwarnings("ignore", message=".*AnyType", category=UserWarning)
         _save(masker_folder, size, target)
 
 
 def _save(masker_folder: Path, size: int, target: Path) -> None:
     from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-    pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))])
-    signature = ModelSignature(pictures, pictures, ParamSchema([ParamSpec("key", "string", "row")]))
+    from identity_masker.faces import render
+
     pyfunc.save_model(
         path=str(target),
         loader_module=__name__,
         data_path=str(masker_folder),
-        signature=signature,
+        signature=signature(size),
+        input_example=render.draw(EXAMPLE_WORLD, np.arange(1), np.zeros(1, np.int64), size).images,
         pip_requirements=list(REQUIREMENTS),
     )
+
+
+def signature(size: int) -> ModelSignature:
+    """What a masker of `size` takes and gives: pictures (N, size, size, 3) of uint8, and a prefix of the keys."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))])
+    return ModelSignature(pictures, pictures, ParamSchema([ParamSpec("key", "string", "row")]))

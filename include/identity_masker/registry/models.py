@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow.exceptions import MlflowException
 
@@ -18,6 +18,9 @@ from identity_masker.registry.flavor import MASKER_FOLDER
 from identity_masker.registry.semver import Lineage, Semver, following
 from identity_masker.registry.tracking import calls
 from identity_masker.settings import settings
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
 
 MODEL = "identity-masker"
 ALIASES = ("champion", "challenger", "previous")
@@ -51,7 +54,7 @@ class ModelVersion:
 
     @property
     def lineage(self) -> Lineage:
-        return Lineage(self.tags["architecture"], self.tags["dataset"])
+        return Lineage(self.tags["architecture"], self.tags["dataset"], self.tags.get("interface", ""))
 
 
 def register(run_id: str, source: str, lineage: Lineage, verdict: Verdict, tags: Mapping[str, str]) -> ModelVersion:
@@ -64,7 +67,7 @@ def register(run_id: str, source: str, lineage: Lineage, verdict: Verdict, tags:
         semver = following([(Semver.parse(v.semver), v.lineage) for v in versions()], lineage)
         noted = {
             **tags, SEMVER_TAG: str(semver), VERDICT_TAG: verdict,
-            "architecture": lineage.architecture, "dataset": lineage.dataset,
+            "architecture": lineage.architecture, "dataset": lineage.dataset, "interface": lineage.interface,
         }  # fmt: skip
         with calls() as mlflow:
             _make_model()
@@ -135,6 +138,26 @@ def by_alias(alias: str) -> ModelVersion | None:
     return None if number is None else get(str(number))
 
 
+def aliases() -> dict[str, list[str]]:
+    """The aliases of each version that has any, by the registry's number."""
+    with calls() as mlflow:
+        found = mlflow.search_registered_models(f"name = '{MODEL}'")
+    by_version: dict[str, list[str]] = {}
+    for alias, number in sorted(found[0].aliases.items()) if found else ():
+        by_version.setdefault(str(number), []).append(alias)
+    return by_version
+
+
+def check_accepted(version: ModelVersion) -> None:
+    """Raises `BadInputError` for a version that the gate rejected."""
+    if version.verdict != "accepted":
+        raise BadInputError(
+            "the gate rejected this version, so it is not served",
+            got=f"{version.semver} (number {version.version})",
+            fix=f"choose an accepted version; `masker models show {version.semver}` tells the reasons",
+        )
+
+
 def set_champion(version: str, previous: str | None) -> None:
     """Point `champion` at `version` and `previous` at the one before it. The same again changes nothing."""
     set_alias("champion", version)
@@ -156,6 +179,12 @@ def note(version: str, tags: Mapping[str, str]) -> None:
     with calls() as mlflow:
         for name, value in tags.items():
             mlflow.set_model_version_tag(MODEL, version, name, value)
+
+
+def describe(version: str, text: str) -> None:
+    """Set the description that MLflow shows of a version, in Markdown."""
+    with calls() as mlflow:
+        mlflow.update_model_version(MODEL, version, text)
 
 
 def set_alias(alias: str, version: str) -> None:
@@ -187,6 +216,14 @@ def download(version: ModelVersion) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         fetched.replace(target)
     return target
+
+
+def signature(version: ModelVersion) -> ModelSignature | None:
+    """What the version takes and gives, as it was registered; None for one without."""
+    from mlflow.models import get_model_info
+
+    with calls():
+        return get_model_info(version.source).signature
 
 
 def _made(folder: Path) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -42,6 +45,15 @@ def _git(*arguments: str) -> str:
         timeout=10,
     )
     return done.stdout.strip()
+
+
+def machine_tags() -> dict[str, str]:
+    """What the last bits of a training depend on beside code, data and configuration."""
+    return {
+        "threads": str(settings().threads or len(os.sched_getaffinity(0))),
+        "torch": version("torch"),
+        "processor": platform.machine(),
+    }
 
 
 def step_tags() -> dict[str, str]:

@@ -33,19 +33,31 @@ class Semver(NamedTuple):
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a model is made of, as far as its version number goes."""
+    """What a model is made of, as far as its version number goes.
+
+    architecture  the kind of masker; interface  hash of the shape of its networks and of what it takes and gives
+    """
 
     architecture: str
     dataset: str
+    interface: str = ""
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """Models of one line have the same major number, models of different lines never do."""
+        return self.architecture, self.interface
 
 
 def following(known: Sequence[tuple[Semver, Lineage]], lineage: Lineage) -> Semver:
-    """The number of a new model: another architecture raises major, other data minor, the same data patch."""
-    if not known:
-        return Semver(1, 0, 0)
-    newest, before = max(known, key=lambda pair: pair[0])
-    if before.architecture != lineage.architecture:
-        return Semver(newest.major + 1, 0, 0)
+    """The number of a new model: another architecture or interface is a new major, other data minor, the same patch.
+
+    A model is compared with the newest of its own line, so two kinds of masker that are trained in turn do not
+    raise each other's numbers.
+    """
+    line = [pair for pair in known if pair[1].line == lineage.line]
+    if not line:
+        return Semver(max((semver.major for semver, _ in known), default=0) + 1, 0, 0)
+    newest, before = max(line, key=lambda pair: pair[0])
     if before.dataset != lineage.dataset:
         return Semver(newest.major, newest.minor + 1, 0)
     return Semver(newest.major, newest.minor, newest.patch + 1)

@@ -19,6 +19,7 @@ from identity_masker.serving.answers import SHADOW, SHARE, Answer
 from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Watcher
 from identity_masker.serving.body import Room, read_body, unless_gone
+from identity_masker.serving.consented import Consented
 from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
 from identity_masker.serving.forwarding import NEVER_REACHED, Forwarder, Outgoing, no_server
@@ -75,6 +76,7 @@ class GatewayConfig(BaseModel):
     quality_rate: float = Field(default=4.0, gt=0, description="Answers a second that are scored at most, per version.")
     mirrored: int = Field(default=16, ge=0, description="Requests copied to a shadow at a time; more are not copied.")
     example_seconds: float = Field(default=0.0, ge=0, description="Between masked answers that are kept; 0 keeps none.")
+    sample_share: float = Field(default=0.0, ge=0, le=1, description="Of the pictures with consent that are kept.")
     unit_key: SecretStr = Field(default=SecretStr(""), description="Secret that user ids are hashed with.")
 
 
@@ -151,8 +153,9 @@ class Gateway:
         """Follow the control database and keep the event log open while the application runs."""
         if self.config.events_dir is not None:
             self._events = EventLog(self.config.events_dir, registry=self.metrics.registry)
+            kept = Consented(self.config.events_dir, self.config.sample_share, self._events.measures)
             keeps = self.config.example_seconds
-            self._request_log = RequestLog(self._events, self._quest(), example_seconds=keeps)
+            self._request_log = RequestLog(self._events, self._quest(), kept, example_seconds=keeps)
         async with Watcher(self.board, self._control_url, self._measures.update) as self._watcher:
             yield
         await self._mirror.close()
@@ -203,13 +206,14 @@ class Gateway:
             raise no_server(champion.semver)
         return Health(status="ready", model_version=champion.semver)
 
-    async def mask(self, request: Request, user: str | None, given: str | None) -> Response:
+    async def mask(self, request: Request, user: str | None, given: str | None, *, consent: bool) -> Response:
         """Pass one picture to the variant that an experiment or the routing table gives this user.
 
-        `given`: the header x-user-attributes. Raises `HttpError`, which the application turns into a problem.
+        `given`: the header x-user-attributes. `consent`: whether the picture may be kept. Raises `HttpError`, which the
+        application turns into a problem.
         """
         exchange: Exchange = request.state.exchange
-        exchange.evidence = served = Served()
+        exchange.evidence = served = Served(consent=consent)
         content_type = request.headers.get("content-type")
         if bundle.kind_of(content_type) is None:
             pictures.check_content_type(content_type)

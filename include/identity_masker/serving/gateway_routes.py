@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 
@@ -47,6 +47,13 @@ RequiredUserId = Annotated[
     str,
     Header(
         alias="x-user-id", min_length=1, max_length=LONGEST_USER, description="Who did it. Hashed here, never logged."
+    ),
+]
+SampleConsent = Annotated[
+    Literal["yes", "no"],
+    Header(
+        alias="x-sample-consent",
+        description="`yes`: all people in the picture agreed to its being kept for some days, should it be drawn.",
     ),
 ]
 UserAttributes = Annotated[
@@ -122,8 +129,7 @@ def _add_operations(app: FastAPI, gateway: Gateway) -> None:
 
 def _masking(gateway: Gateway) -> APIRouter:
     """The route that every picture takes."""
-    router = APIRouter(route_class=direct(_read, gateway.guard))
-    spare = Response()
+    router = APIRouter(route_class=direct(_read, gateway.guard, gateway.limiter.check if gateway.limiter else None))
 
     @router.post(
         MASK,
@@ -139,25 +145,27 @@ def _masking(gateway: Gateway) -> APIRouter:
         options: Annotated[MaskOptions, Depends(mask_options)],
         user: UserId = None,
         given: UserAttributes = None,
+        consent: SampleConsent = "no",
     ) -> Response:
         # The options go on with the request; they are read here so that a wrong one fails early.
-        if gateway.limiter is not None:
-            await gateway.limiter(request, spare)
-        return await gateway.mask(request, user, given)
+        return await gateway.mask(request, user, given, consent=consent == "yes")
 
     return router
 
 
 def _read(request: Request) -> dict[str, Any]:
     """The parameters of the masking route. Raises `HttpError` 422 where one is not as described."""
-    user = request.headers.get("x-user-id")
+    headers = request.headers
+    user, consent = headers.get("x-user-id"), headers.get("x-sample-consent", "no")
     if user is not None and len(user) > LONGEST_USER:
-        raise HttpError(
-            422,
-            "invalid_parameter",
-            "a parameter is not valid",
-            got=f"header.x-user-id: {len(user)} characters",
-            allowed=f"at most {LONGEST_USER} characters",
-            fix="see /docs",
-        )
-    return {"options": options_of(request), "user": user, "given": request.headers.get("x-user-attributes")}
+        raise _invalid("header.x-user-id", f"{len(user)} characters", f"at most {LONGEST_USER} characters")
+    if consent not in ("yes", "no"):
+        raise _invalid("header.x-sample-consent", consent[:20], "yes or no")
+    given = headers.get("x-user-attributes")
+    return {"options": options_of(request), "user": user, "given": given, "consent": consent}
+
+
+def _invalid(name: str, got: str, allowed: str) -> HttpError:
+    return HttpError(
+        422, "invalid_parameter", "a parameter is not valid", got=f"{name}: {got}", allowed=allowed, fix="see /docs"
+    )

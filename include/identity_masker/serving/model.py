@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from identity_masker import artifacts
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.errors import NotFoundError
 from identity_masker.settings import settings
 
 if TYPE_CHECKING:
@@ -71,12 +71,7 @@ def fetch(reference: str) -> Fetched:
     from identity_masker.registry import models
 
     version = models.resolve(reference)
-    if version.verdict != "accepted":
-        raise BadInputError(
-            "the gate rejected this version, so it is not served",
-            got=f"{version.semver} (number {version.version})",
-            fix="choose an accepted version; `masker register` tells the reasons",
-        )
+    models.check_accepted(version)
     folder = models.download(version)
     note = {"registry": settings().tracking_uri, "semver": version.semver, "sha256": version.sha256}
     artifacts.write_json(str(_note(version.version)), note)

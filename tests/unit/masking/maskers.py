@@ -30,6 +30,6 @@ def faces(count: int, seed: int = 3, *, labelled: bool = True) -> FaceSet:
     return FaceSet(drawn.images, names, drawn.factors, drawn.landmarks) if labelled else FaceSet(drawn.images, names)
 
 
-def plan(**changes: float) -> MaskerConfig:
+def plan(**changes: float | str | None) -> MaskerConfig:
     values = {"steps": 8, "batch": 8, "rendered_share": 0.5, "checkpoint_steps": 4, **changes}
     return MaskerConfig(architecture=SMALL, training=TrainingConfig.model_validate(values))

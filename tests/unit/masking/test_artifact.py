@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tests.unit.masking.maskers import SECRET, faces, small_masker
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.masking.artifact import DESCRIPTION, WEIGHTS, load, save
+from identity_masker.masking.config import PixelationConfig
+from identity_masker.masking.pixelation import PixelationMasker
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ def test_a_loaded_masker_masks_as_the_saved_one(folder: Path) -> None:
     loaded = load(folder, SECRET)
     assert (loaded.architecture, loaded.size) == ("factor-bottleneck", 64)
     assert np.array_equal(loaded.mask(images, list("abcd")), small_masker().mask(images, list("abcd")))
+
+
+def test_every_kind_of_masker_comes_back_from_its_files(tmp_path: Path) -> None:
+    images = faces(4).images
+    mosaic = PixelationMasker(PixelationConfig(name="pixelation", blocks=4))
+    save(mosaic, tmp_path)
+    loaded = load(tmp_path, SECRET)
+    assert (loaded.architecture, loaded.size) == ("pixelation", 64)
+    assert np.array_equal(loaded.mask(images, list("abcd")), mosaic.mask(images, list("abcd")))
 
 
 def test_saving_the_same_masker_gives_the_same_bytes(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -83,3 +94,17 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     edit(folder, weights_sha256=artifacts.sha256_file(folder / WEIGHTS))
     with pytest.raises(BadInputError, match="do not fit"):
         load(folder)
+
+
+def test_weights_that_are_no_numbers_are_neither_saved_nor_loaded(folder: Path, tmp_path: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights["look_around.layers.1.0.weight"][0] = float("nan")
+    save_file(weights, folder / WEIGHTS)
+    edit(folder, weights_sha256=artifacts.sha256((folder / WEIGHTS).read_bytes()))
+    with pytest.raises(BadInputError, match=r"not finite.*look_around\.layers\.1\.0\.weight"):
+        load(folder, SECRET)
+    masker = small_masker()
+    masker.network.load_state_dict(weights)
+    with pytest.raises(BadInputError, match="not finite"):
+        save(masker, tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()

@@ -12,7 +12,8 @@ SHIPPED = Path(__file__).resolve().parents[3] / "include" / "config" / "models"
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_model_validates(path: Path) -> None:
-    assert load_config(path.stem, SHIPPED).architecture.size == 64
+    config = load_config(path.stem, SHIPPED)
+    assert config.architecture.size == config.evaluation.size
 
 
 def test_the_default_model_is_shipped() -> None:
@@ -38,7 +39,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones(name: str, tmp_path: Pat
         ("training: {steps: 0}", "training.steps"),
         ("training: {stepz: 5}", "training.stepz"),
         ("architecture: {bits: 40}", "architecture.bits"),
-        ("architecture: {name: u-net}", "architecture.name"),
+        ("architecture: {name: u-net}", "architecture: name has to be factor-bottleneck or pixelation"),
+        ("architecture: {name: pixelation, blocks: 1}", "architecture.blocks"),
         ("a: [", "not YAML"),
         ("- 1", "valid"),
     ],

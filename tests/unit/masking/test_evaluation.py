@@ -15,10 +15,14 @@ from identity_masker.faces.face_set import FaceSet
 from identity_masker.masking.background import MAX_PSNR
 from identity_masker.masking.baselines import BlackBox, IdentityMap
 from identity_masker.masking.evaluation import STAGES, evaluate
-from identity_masker.masking.evaluation_config import GateConfig
+from identity_masker.masking.evaluation_config import GateConfig, InversionConfig
 from identity_masker.masking.evidence import Evaluation
 from identity_masker.masking.gate import judge
 
+ALL = TINY.model_copy(
+    update={"parrot": TINY.strong, "inversion": InversionConfig(widths=(8, 12, 16), steps=20, batch=32)}
+)
+"""Every attack there is."""
 LENIENT = GateConfig(min_people=2, min_rank1_clear=0.0, min_pose_r2_ratio=None)
 
 
@@ -34,12 +38,12 @@ def test_people() -> FaceSet:
 
 @pytest.fixture(scope="module")
 def unmasked(attacker: FaceSet, test_people: FaceSet) -> Evaluation:
-    return evaluate(IdentityMap(), attacker, test_people, TINY, lambda _stage: None)
+    return evaluate(IdentityMap(), attacker, test_people, ALL, lambda _stage: None)
 
 
 @pytest.fixture(scope="module")
 def blackened(attacker: FaceSet, test_people: FaceSet) -> Evaluation:
-    return evaluate(BlackBox(), attacker, test_people, TINY, lambda _stage: None)
+    return evaluate(BlackBox(), attacker, test_people, ALL, lambda _stage: None)
 
 
 def test_the_identity_map_leaves_rank1_as_on_clear_pictures(unmasked: Evaluation) -> None:
@@ -70,10 +74,30 @@ def test_the_identity_map_keeps_all_use(unmasked: Evaluation) -> None:
 
 def test_the_black_box_leaves_exactly_chance(blackened: Evaluation) -> None:
     masked = [attack for attack in blackened.attacks if attack.pictures == "masked"]
-    assert len(masked) == 3
+    assert {attack.attacker for attack in masked} == {"naive", "strong", "parrot", "inversion", "linkage"}
     for attack in masked:
         assert attack.result.rank1.value == pytest.approx(blackened.chance) == pytest.approx(1 / 16)
         assert attack.result.auc.value == pytest.approx(0.5, abs=1e-6)
+
+
+def test_many_pictures_under_one_key_give_the_identity_map_away_more_than_one(unmasked: Evaluation) -> None:
+    found = {attack.attacker: attack.result.auc.value for attack in unmasked.against_masked()}
+    assert found["linkage"] > 0.7
+    assert found["parrot"] > 0.6
+
+
+def test_every_group_is_measured(unmasked: Evaluation, blackened: Evaluation) -> None:
+    assert {group.by for group in unmasked.groups} == {"skin", "hair", "light", "turn"}
+    assert sum(group.probes for group in unmasked.groups if group.by == "skin") == 64
+    assert all(group.figures["auc"][0] == pytest.approx(0.5) for group in blackened.groups if group.probes > 10)
+
+
+def test_likeness_and_flicker_are_those_of_what_was_done(unmasked: Evaluation, blackened: Evaluation) -> None:
+    assert unmasked.ssim == pytest.approx(1.0)
+    assert blackened.ssim is not None
+    assert blackened.ssim < 0.3
+    assert unmasked.flicker is not None
+    assert unmasked.flicker.clear == unmasked.flicker.masked
 
 
 def test_the_black_box_keeps_no_use(blackened: Evaluation) -> None:

@@ -10,6 +10,7 @@ from tests.unit.masking.evidence_samples import attack, evidence
 from identity_masker.masking.evaluation_config import GateConfig
 from identity_masker.masking.evidence import Evaluation, Power
 from identity_masker.masking.gate import judge
+from identity_masker.masking.groups import GroupFigures
 from identity_masker.masking.utility import Kept, Utility
 
 GATE = GateConfig()
@@ -83,6 +84,34 @@ def test_each_shortcoming_rejects_with_its_reason(changes: dict[str, object], wo
 def test_a_missing_attack_rejects(attacker: str) -> None:
     left = [a for a in evidence().attacks if a.attacker != attacker]
     assert judge(evidence(attacks=left), GATE).verdict == "rejected"
+
+
+def test_an_expression_that_is_lost_rejects_unless_the_judge_cannot_read_it() -> None:
+    def found(clear: float) -> Evaluation:
+        groups = {"pose": Kept(clear=0.9, masked=0.9), "smile": Kept(clear=clear, masked=0.1 * clear)}
+        return evidence(utility=Utility(groups=groups, landmark_error=Kept(clear=0.07, masked=0.09)))
+
+    (reason,) = failures(found(0.6))
+    assert "smile R² as a share of clear 0.100" in reason
+    assert failures(found(0.1)) == []
+
+
+def test_landmarks_that_move_too_far_reject() -> None:
+    moved = Utility(groups={"pose": Kept(clear=0.9, masked=0.9)}, landmark_error=Kept(clear=0.07, masked=0.15))
+    (reason,) = failures(evidence(utility=moved))
+    assert "landmark error 0.150, at most 0.140" in reason
+
+
+@pytest.mark.parametrize(("attacker", "counted"), [("parrot", 2), ("inversion", 2), ("linkage", 1)])
+def test_every_attacker_that_was_asked_can_reject(attacker: str, counted: int) -> None:
+    found = evidence(attacks=[*evidence().attacks, attack(attacker, "masked", "clear", 0.3, 0.9)])
+    assert len(failures(found)) == counted
+
+
+@pytest.mark.parametrize(("probes", "verdict"), [(200, "rejected"), (99, "accepted")])
+def test_a_group_that_is_found_rejects_when_it_is_large_enough(probes: int, verdict: str) -> None:
+    found = GroupFigures(by="light", name="dimmest third", people=20, probes=probes, figures={"auc": (0.7, 0.6, 0.8)})
+    assert judge(evidence(groups=(found,)), GATE).verdict == verdict
 
 
 def test_utility_that_is_not_asked_for_may_be_missing() -> None:

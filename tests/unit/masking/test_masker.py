@@ -104,3 +104,21 @@ def test_the_code_is_all_that_the_network_says() -> None:
     levels = codes * 31
     assert torch.allclose(levels, levels.round(), atol=1e-4)
     assert float(codes.abs().max()) <= 1
+
+
+def test_pictures_that_do_not_fit_are_masked_in_smaller_batches(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pictures, keys = faces(10).images, [f"k{row}" for row in range(10)]
+    expected, masker = small_masker().mask(pictures, keys), small_masker()
+    roomy = masker._program
+
+    def cramped(images: torch.Tensor, avatars: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(images) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return roomy(images, avatars)
+
+    monkeypatch.setattr(masker, "_program", cramped)
+    assert np.array_equal(masker.mask(pictures, keys), expected)
+    assert "5 instead of 10" in caplog.text
+    assert "2 instead of 5" in caplog.text

@@ -10,7 +10,8 @@ from tests.unit.masking.maskers import faces, plan
 from identity_masker.errors import BadInputError, ConflictError
 from identity_masker.masking.config import MaskerConfig
 from identity_masker.masking.masker import FactorBottleneckMasker
-from identity_masker.masking.training import Progress, TrainedMasker, one_cycle, train
+from identity_masker.masking.training import Progress, TrainedMasker, train
+from identity_masker.masking.training_state import Lessons, one_cycle
 
 TRAIN, VALIDATION = faces(20), faces(6, seed=4)
 
@@ -118,6 +119,58 @@ def test_faces_of_another_size_are_refused(tmp_path: Path) -> None:
     wrong = type(wrong)(wrong.images[:, :32, :32], wrong.identities, wrong.factors)
     with pytest.raises(BadInputError, match="size"):
         train(plan(), wrong, VALIDATION, tmp_path / "c.pt", lambda progress: None)
+
+
+def test_a_step_that_does_not_fit_is_done_in_halves_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fits, whole = 3, Lessons.forward
+
+    def cramped(self: Lessons, pictures: torch.Tensor, *rest: torch.Tensor) -> dict[str, torch.Tensor]:
+        if len(pictures) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole(self, pictures, *rest)
+
+    monkeypatch.setattr(Lessons, "forward", cramped)
+    trained, seen = run(plan(steps=3), tmp_path / "c.pt")
+    assert trained.steps == 3
+    assert all(math.isfinite(progress.losses["total"]) for progress in seen)
+    assert caplog.text.count("out of GPU memory") == 2
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["parts"] == 4
+
+
+def test_a_batch_in_parts_weighs_every_picture_alike(tmp_path: Path) -> None:
+    _, whole = run(plan(steps=1, batch=8), tmp_path / "whole.pt")
+    _, parts = run(plan(steps=1, batch=8, accumulate=2), tmp_path / "parts.pt")
+    # Batch normalisation sees other batches, so the losses are near and not equal.
+    assert parts[0].losses["total"] == pytest.approx(whole[0].losses["total"], rel=0.2)
+
+
+def test_bf16_trains_what_fp32_trains(tmp_path: Path) -> None:
+    _, exact = run(plan(steps=3), tmp_path / "exact.pt")
+    _, rough = run(plan(steps=3, precision="bf16"), tmp_path / "rough.pt")
+    assert rough[-1].losses != exact[-1].losses
+    assert rough[-1].losses["total"] == pytest.approx(exact[-1].losses["total"], rel=0.1)
+
+
+def test_a_training_that_gets_no_better_ends_early_and_stays_ended(tmp_path: Path) -> None:
+    config = plan(steps=40, validate_steps=4, patience=2, learning_rate=1e-9, average=0.0)
+    trained, seen = run(config, tmp_path / "c.pt")
+    judged = [progress.judged.r_squared for progress in seen if progress.judged.r_squared is not None]
+    assert trained.steps < 40
+    assert max(judged[:-2]) >= max(judged[-2:])
+    again, more = run(config, tmp_path / "c.pt")
+    assert more == []
+    assert same(trained.masker, again.masker)
+
+
+def test_validation_comes_with_faces_before_and_after(tmp_path: Path) -> None:
+    _, seen = run(plan(steps=5, validate_steps=2), tmp_path / "c.pt")
+    assert [progress.step for progress in seen if progress.judged.samples is not None] == [2, 4, 5]
+    samples = seen[-1].judged.samples
+    assert samples is not None
+    assert samples.shape == (2, 6, 64, 64, 3)
+    assert (samples[0] == VALIDATION.images).all()
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:

@@ -34,6 +34,20 @@ def test_another_architecture_raises_major(newest: Semver) -> None:
     assert following([(newest, BOTTLENECK)], Lineage("pixelate", "faces-1.0.0")) == (newest.major + 1, 0, 0)
 
 
+@given(numbers)
+def test_another_interface_raises_major(newest: Semver) -> None:
+    larger = Lineage("factor-bottleneck", "faces-1.0.0", "128 px")
+    assert following([(newest, BOTTLENECK)], larger) == (newest.major + 1, 0, 0)
+
+
+def test_two_kinds_trained_in_turn_do_not_raise_each_others_numbers() -> None:
+    known: list[tuple[Semver, Lineage]] = []
+    pixelation = Lineage("pixelation", "faces-1.0.0")
+    for lineage in (BOTTLENECK, pixelation, BOTTLENECK, pixelation, Lineage("factor-bottleneck", "faces-1.1.0")):
+        known.append((following(known, lineage), lineage))
+    assert [str(semver) for semver, _ in known] == ["1.0.0", "2.0.0", "1.0.1", "2.0.1", "1.1.0"]
+
+
 @given(st.lists(numbers, min_size=1, unique=True))
 def test_a_new_version_is_above_all_known_ones(known: list[Semver]) -> None:
     assert following([(semver, BOTTLENECK) for semver in known], BOTTLENECK) > max(known)

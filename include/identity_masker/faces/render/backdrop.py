@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,9 +29,9 @@ def background(scene: Scene, grid: Grid) -> Tensor:
     """(N, 3, H, W): a smooth field of colours with bands across it."""
     x, y = grid.x, grid.y
     across, down = spline(x.unsqueeze(1)), spline(y.unsqueeze(1))
-    canvas = torch.zeros(len(scene), 3, y.shape[-2], x.shape[-1])
+    canvas = scene.background.new_zeros(len(scene), 3, y.shape[-2], x.shape[-1])
     for row in range(GRID):
-        line = torch.zeros(len(scene), 3, 1, x.shape[-1])
+        line = scene.background.new_zeros(len(scene), 3, 1, x.shape[-1])
         for column in range(GRID):
             line = line + scene.background[:, :, row, column, None, None] * across[column]
         canvas.add_(line * down[row])
@@ -68,5 +69,11 @@ def cloth(scene: Scene, x: Tensor, y: Tensor, lit: Tensor) -> Tensor:
 
 def add_noise(canvas: Tensor, scene: Scene) -> None:
     """Camera noise, of its own for every pixel and channel."""
-    noise = torch.from_numpy(hashing.grain(scene.noise_keys, canvas[0].numel())).reshape(canvas.shape)
-    canvas.add_(noise.mul_(scene.noise.reshape(-1, 1, 1, 1)))
+    noise = torch.from_numpy(hashing.grain(scene.noise_keys.numpy().view(np.uint32), canvas[0].numel()))
+    canvas.add_(noise.reshape(canvas.shape).mul_(scene.noise.reshape(-1, 1, 1, 1)))
+
+
+def add_noise_on_device(canvas: Tensor, scene: Scene) -> None:
+    """The same noise to the bit, by the device that holds the canvas."""
+    noise = hashing.grain_on_device(scene.noise_keys, canvas[0].numel()).reshape(canvas.shape)
+    canvas.add_(noise * scene.noise.reshape(-1, 1, 1, 1))

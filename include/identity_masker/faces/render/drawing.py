@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,10 @@ from identity_masker.faces.render import light as lighting
 from identity_masker.faces.render.geometry import by_name, place_of, plane_of, pose_of, project, rows_of_picture
 from identity_masker.faces.render.people import Person
 from identity_masker.faces.render.scenes import Scene
-from identity_masker.faces.render.subject import paint_subject
+from identity_masker.faces.render.subject import Regions, paint_subject
 
 SMALLEST, LARGEST = 64, 256
+Painter = Callable[[Scene, Tensor, int], Tensor]
 CHUNK_PIXELS = 8 * 64 * 64
 """Pixels drawn at a time: what stays in the second-level cache."""
 
@@ -95,11 +97,44 @@ def landmarks_of(person: Person, factors: Tensor) -> Tensor:
     return torch.stack([torch.cat([x, y], dim=-1).squeeze(1) for x, y in projected], dim=1) * 0.5 + 0.5
 
 
+def draw_on(
+    device: torch.device,
+    seed: int,
+    people_indices: NDArray[np.int64],
+    shots: NDArray[np.int64],
+    size: int,
+    paint: Painter | None = None,
+) -> tuple[Tensor, Tensor]:
+    """What `draw` gives as images (N, size, size, 3) uint8 and factors (N, 16), drawn in one piece on `device`.
+
+    `paint` is `paint_whole`, compiled or not. Colours may differ from `draw` by one level of 255.
+    """
+    scene = scenes.scenes(seed, people_indices, shots)
+    unit = people.jittered(people.numbers(seed, people_indices), scene.jitter).to(device)
+    there = scene.to(device)
+    with torch.no_grad():
+        return (paint or paint_whole)(there, unit, size), there.factors
+
+
+def paint_whole(scene: Scene, unit: Tensor, size: int) -> Tensor:
+    """Images (N, size, size, 3) uint8 of the people `unit` (N, traits) in `scene`; nothing but tensor arithmetic."""
+    canvas, _ = paint_scene(scene, people.from_numbers(unit), size)
+    backdrop.add_noise_on_device(canvas, scene)
+    return to_bytes(canvas)
+
+
 def _picture(scene: Scene, unit: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    person = people.from_numbers(unit, scene.jitter)
+    person = people.from_numbers(people.jittered(unit, scene.jitter))
+    canvas, regions = paint_scene(scene, person, size)
+    backdrop.add_noise(canvas, scene)
+    return to_bytes(canvas), landmarks_of(person, scene.factors), regions.face > 0.5, regions.head > 0.5
+
+
+def paint_scene(scene: Scene, person: Person, size: int) -> tuple[Tensor, Regions]:
+    """The canvas (N, 3, size, size) before the camera's noise, and the regions of the person."""
     factors = by_name(scene.factors)
     place = place_of(factors)
-    grid = rows_of_picture(size)
+    grid = rows_of_picture(size, device=scene.factors.device)
     plane = plane_of(place, grid)
     canvas = backdrop.background(scene, grid)
     light = lighting.light_of(factors, place)
@@ -107,9 +142,7 @@ def _picture(scene: Scene, unit: Tensor, size: int) -> tuple[Tensor, Tensor, Ten
     lit = lighting.received(light, plane.body_x * 0.6, flat * 0 - 0.4, flat)
     covered = backdrop.cloth_cover(plane.body_x, plane.body_y, plane.per_pixel)
     cloth = backdrop.cloth(scene, plane.body_x, plane.body_y, lit)
-    regions = paint_subject(canvas, grid, cloth, covered, person, factors)
-    backdrop.add_noise(canvas, scene)
-    return to_bytes(canvas), landmarks_of(person, scene.factors), regions.face > 0.5, regions.head > 0.5
+    return canvas, paint_subject(canvas, grid, cloth, covered, person, factors)
 
 
 def to_bytes(canvas: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from identity_masker.faces.render.geometry import Factors
 from identity_masker.faces.render.light import Light
 from identity_masker.faces.render.people import Person
-from identity_masker.faces.render.shapes import cover, ellipse, paint, palette, shade, soft
+from identity_masker.faces.render.shapes import cover, ellipse, paint, palette, rgb, shade, soft
 
 SKIN = ((0.34, 0.21, 0.15), (0.50, 0.32, 0.22), (0.68, 0.47, 0.34), (0.85, 0.65, 0.51), (0.97, 0.82, 0.71))
 IRIS = (
@@ -84,7 +84,7 @@ def mouth_of(person: Person, factors: Factors) -> Mouth:
 def paint_marks(skin: Tensor, person: Person, on: Surface) -> None:
     """Blush, freckles and two moles."""
     cheek = 1 - ((on.x.abs() - 0.50) ** 2 + (on.y - 0.30) ** 2) * 14
-    paint(skin, torch.tensor([0.85, 0.32, 0.30]).reshape(1, 3, 1, 1), cheek.clamp_(min=0.0) * person.blush * 0.6)
+    paint(skin, rgb(skin, (0.85, 0.32, 0.30)), cheek.clamp_(min=0.0) * person.blush * 0.6)
     paint_freckles(skin, person, on)
     for x, y, size in (
         (person.mole_x, person.mole_y, person.mole_size),
@@ -92,7 +92,7 @@ def paint_marks(skin: Tensor, person: Person, on: Surface) -> None:
     ):
         dx, dy = on.x - x, on.y - y
         dot = cover((dx * dx + dy * dy).sqrt() - size, on.per_pixel) * (size > 0)
-        paint(skin, torch.tensor([0.16, 0.08, 0.06]).reshape(1, 3, 1, 1), dot * 0.9)
+        paint(skin, rgb(skin, (0.16, 0.08, 0.06)), dot * 0.9)
 
 
 def paint_freckles(skin: Tensor, person: Person, on: Surface) -> None:
@@ -161,9 +161,9 @@ def paint_mouth(skin: Tensor, person: Person, mouth: Mouth, on: Surface) -> None
     shade(skin, cover(torch.maximum(top - on.y, on.y - middle), on.per_pixel) * lips * -0.12)
     hollow = torch.maximum(torch.maximum(top_inner - on.y, on.y - bottom_inner), sides)
     inside = cover(hollow, on.per_pixel)
-    paint(skin, torch.tensor([0.16, 0.03, 0.04]).reshape(1, 3, 1, 1), inside)
+    paint(skin, rgb(skin, (0.16, 0.03, 0.04)), inside)
     teeth = torch.maximum(hollow, on.y - (top_inner + mouth.gap * 0.40))
-    paint(skin, torch.tensor([0.93, 0.91, 0.86]).reshape(1, 3, 1, 1), cover(teeth + 0.006, on.per_pixel) * inside)
+    paint(skin, rgb(skin, (0.93, 0.91, 0.86)), cover(teeth + 0.006, on.per_pixel) * inside)
     line = torch.maximum((on.y - middle).abs() - 0.010, sides + 0.01)
     closed = (1 - mouth.gap * 20).clamp(min=0.0)
     paint(skin, colour * 0.35, cover(line, on.per_pixel) * closed * 0.9)
@@ -187,18 +187,18 @@ def paint_eyes(skin: Tensor, person: Person, factors: Factors, on: Surface) -> N
     shade(skin, soft(shadow, 0.04, -0.08) * person.eye_shadow * -0.5)
     opening = torch.maximum(torch.maximum(upper - y, y - lower), sides)
     white = cover(opening, on.per_pixel)
-    paint(skin, torch.tensor([0.95, 0.94, 0.92]).reshape(1, 3, 1, 1), white)
+    paint(skin, rgb(skin, (0.95, 0.94, 0.92)), white)
     gaze_x = factors["gaze_x"] * mirror * width * 0.52
     gaze_y = factors["gaze_y"] * person.eye_opening * 0.62
     ix, iy = x - gaze_x, y - gaze_y
     radius = (ix * ix + iy * iy).sqrt()
     iris = person.iris_size * 1.12
     paint(skin, palette(IRIS, person.iris_tone), cover(radius - iris, on.per_pixel) * white)
-    paint(skin, torch.tensor([0.03, 0.03, 0.03]).reshape(1, 3, 1, 1), cover(radius - iris * 0.48, on.per_pixel) * white)
+    paint(skin, rgb(skin, (0.03, 0.03, 0.03)), cover(radius - iris * 0.48, on.per_pixel) * white)
     spark = ((ix * mirror + iris * 0.35) ** 2 + (iy + iris * 0.4) ** 2).sqrt() - iris * 0.26
-    paint(skin, torch.ones(1, 3, 1, 1), cover(spark, on.per_pixel) * white * 0.9)
+    paint(skin, rgb(skin, (1.0, 1.0, 1.0)), cover(spark, on.per_pixel) * white * 0.9)
     lash = torch.maximum((y - upper).abs() - person.lashes, sides - 0.01)
-    paint(skin, torch.tensor([0.07, 0.05, 0.05]).reshape(1, 3, 1, 1), cover(lash, on.per_pixel) * 0.9)
+    paint(skin, rgb(skin, (0.07, 0.05, 0.05)), cover(lash, on.per_pixel) * 0.9)
     rim = torch.maximum((y - lower).abs() - 0.010, sides)
     shade(skin, cover(rim, on.per_pixel) * -0.30)
 

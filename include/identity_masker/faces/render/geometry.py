@@ -118,9 +118,9 @@ class Grid:
     density: float
 
 
-def rows_of_picture(size: int, top: int = 0, bottom: int | None = None) -> Grid:
+def rows_of_picture(size: int, top: int = 0, bottom: int | None = None, device: torch.device | None = None) -> Grid:
     """The rows top .. bottom of a picture of `size` pixels, by default all."""
-    centres = (torch.arange(size, dtype=torch.float32) * 2 + 1 - size) / torch.tensor(float(size))
+    centres = (torch.arange(size, dtype=torch.float32, device=device) * 2 + 1 - size) / float(size)
     return Grid(centres.reshape(1, 1, size), centres[top:bottom].reshape(1, -1, 1), size / 2)
 
 

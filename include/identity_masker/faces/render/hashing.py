@@ -7,7 +7,9 @@ generators, 2014), so that any image can be drawn alone and equals the same imag
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
@@ -52,3 +54,22 @@ def grain(keys: Words, count: int) -> NDArray[np.float32]:
     total = words.view(np.uint8).reshape(*words.shape, 4)
     summed = total[..., 0].astype(np.int16) + total[..., 1] + total[..., 2] + total[..., 3]
     return (summed - np.int16(510)).astype(np.float32) * np.float32(1 / 147.8)
+
+
+def grain_on_device(keys: Tensor, count: int) -> Tensor:
+    """`grain` for int32 keys (N,) on any device: signed words wrap around, and their right shifts are masked."""
+    # `| 0` keeps torch.compile from multiplying inside its index arithmetic, where the factor overflows (torch 2.11,
+    # Triton: "Scalar … is out of range for type int32").
+    places = torch.arange(count, dtype=torch.int32, device=keys.device) | 0
+    words = places[None, :] * _signed(0x9E3779B1) + keys[:, None]
+    words = words ^ ((words >> 16) & 0xFFFF)
+    words = words * 0x21F0AAAD
+    words = words ^ ((words >> 15) & 0x1FFFF)
+    words = words * 0x735A2D97
+    words = words ^ ((words >> 15) & 0x1FFFF)
+    total = (words & 255) + ((words >> 8) & 255) + ((words >> 16) & 255) + ((words >> 24) & 255)
+    return (total - 510).to(torch.float32) * (1 / 147.8)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 32)

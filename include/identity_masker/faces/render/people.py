@@ -105,10 +105,13 @@ def numbers(seed: int, people: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(hashing.uniform(hashing.row_keys(seed, PEOPLE_STREAM, people), len(TRAITS)))
 
 
-def from_numbers(unit: Tensor, jitter: Tensor | None = None) -> Person:
-    """The people with the given numbers (N, traits); `jitter` in [-1, 1] moves the traits named in `JITTER`."""
-    if jitter is not None:
-        unit = (unit + jitter * JITTER_WEIGHTS).clamp(0.0, 1.0)
+def jittered(unit: Tensor, jitter: Tensor) -> Tensor:
+    """The numbers (N, traits) of people in one picture; `jitter` in [-1, 1] moves the traits named in `JITTER`."""
+    return (unit + jitter * JITTER_WEIGHTS).clamp(0.0, 1.0)
+
+
+def from_numbers(unit: Tensor) -> Person:
+    """The people with the given numbers (N, traits)."""
     columns = {
         name: (unit[:, column] * (high - low) + low).reshape(-1, 1, 1)
         for column, (name, (low, high)) in enumerate(RANGES.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ class Scene:
     bands       (N, 6) in [0, 1): direction x and y, frequency, phase, strength, softness
     cloth       (N, 6) in [0, 1): colour, pattern frequency, pattern strength, neckline
     noise       (N,) standard deviation of the camera's noise in colour units
-    noise_keys  (N,) keys of the noise's hash
+    noise_keys  (N,) int32, the low bits of the keys of the noise's hash
     """
 
     factors: Tensor
@@ -37,10 +37,13 @@ class Scene:
     bands: Tensor
     cloth: Tensor
     noise: Tensor
-    noise_keys: hashing.Words
+    noise_keys: Tensor
 
     def __len__(self) -> int:
         return len(self.factors)
+
+    def to(self, device: torch.device) -> Scene:
+        return Scene(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def rows(self, start: int, stop: int) -> Scene:
         return Scene(
@@ -62,8 +65,12 @@ def scenes(seed: int, people_indices: NDArray[np.int64], shots: NDArray[np.int64
         bands=bands,
         cloth=cloth,
         noise=noise[:, 0] * 0.025 + 0.004,
-        noise_keys=hashing.row_keys(seed, NOISE_STREAM, people_indices, shots),
+        noise_keys=_low_bits(hashing.row_keys(seed, NOISE_STREAM, people_indices, shots)),
     )
+
+
+def _low_bits(keys: hashing.Words) -> Tensor:
+    return torch.from_numpy(keys.astype(np.uint32).view(np.int32))
 
 
 def _factors(unit: Tensor) -> Tensor:

@@ -20,15 +20,20 @@ def cover(distance: Tensor, per_pixel: Tensor) -> Tensor:
 def soft(value: Tensor, start: Tensor | float, stop: Tensor | float) -> Tensor:
     """Smooth step: 0 below `start`, 1 above `stop` (or the reverse when start > stop)."""
     span = stop - start
-    step = ((value - start) / torch.as_tensor(span)).clamp_(0.0, 1.0)
+    step = ((value - start) / span).clamp_(0.0, 1.0)
     return step * step * (3 - 2 * step)
 
 
 def ellipse(x: Tensor, y: Tensor, radius_x: Tensor | float, radius_y: Tensor | float) -> Tensor:
     """Distance to an ellipse around the origin, exact on its outline and along its axes to first order."""
-    across, along = torch.as_tensor(radius_x), torch.as_tensor(radius_y)
-    u, v = x / across, y / along
-    return ((u * u + v * v).sqrt() - 1) * torch.minimum(across, along)
+    u, v = x / radius_x, y / radius_y
+    if isinstance(radius_x, Tensor) or isinstance(radius_y, Tensor):
+        return ((u * u + v * v).sqrt() - 1) * torch.minimum(_on(x, radius_x), _on(x, radius_y))
+    return ((u * u + v * v).sqrt() - 1) * min(radius_x, radius_y)
+
+
+def _on(like: Tensor, number: Tensor | float) -> Tensor:
+    return number if isinstance(number, Tensor) else like.new_full((), number)
 
 
 def rounded(across: Tensor, along: Tensor, radius: float) -> Tensor:
@@ -54,11 +59,16 @@ def shade(canvas: Tensor, amount: Tensor) -> None:
     canvas.mul_((amount + 1).unsqueeze(1))
 
 
+def rgb(like: Tensor, colour: tuple[float, float, float]) -> Tensor:
+    """(1, 3, 1, 1): one colour, where `like` lives."""
+    return torch.stack([like.new_full((), part) for part in colour]).reshape(1, 3, 1, 1)
+
+
 def palette(stops: Sequence[tuple[float, float, float]], position: Tensor) -> Tensor:
     """(N, 3, 1, 1): the colour at `position` (N, 1, 1) in [0, 1] on a line of colours."""
     place = position * (len(stops) - 1)
-    colours = torch.zeros(len(position), 3, 1, 1)
+    colours = position.new_zeros(len(position), 3, 1, 1)
     for index, stop in enumerate(stops):
         weight = (1 - (place - index).abs()).clamp(min=0.0)
-        colours = colours + weight.unsqueeze(1) * torch.tensor(stop).reshape(1, 3, 1, 1)
+        colours = colours + weight.unsqueeze(1) * rgb(position, stop)
     return colours

@@ -115,7 +115,7 @@ def surface_of(
     `grow` (N, 1, 1) makes a shell around the head, as hair is.
     """
     x, y = to_sphere(pose, plane.x, plane.y)
-    least = torch.tensor(0.0025)
+    least = x.new_full((), 0.0025)
     if grow is not None:
         # The band between the two outlines has one depth, so that it is hair or not as a whole.
         least = hair.shell_depth(grow)

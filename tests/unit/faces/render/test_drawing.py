@@ -158,3 +158,9 @@ def test_the_background_does_not_depend_on_which_rows_are_drawn() -> None:
     scene = scenes.scenes(3, np.arange(2), np.arange(2))
     whole = backdrop.background(scene, rows_of_picture(64))
     assert torch.equal(backdrop.background(scene, rows_of_picture(64, 10, 25)), whole[:, :, 10:25])
+
+
+def test_a_batch_in_one_piece_on_a_device_is_what_is_drawn_in_chunks(drawn: Rendered) -> None:
+    images, factors = render.draw_on(torch.device("cpu"), 7, PEOPLE, SHOTS, 64)
+    assert np.array_equal(images.numpy(), drawn.images)
+    assert np.array_equal(factors.numpy(), drawn.factors)

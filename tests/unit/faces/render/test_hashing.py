@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +45,10 @@ def test_grain_has_mean_zero_and_variance_one() -> None:
     noise = hashing.grain(hashing.row_keys(4, 3, np.arange(8)), 20_000)
     assert abs(float(noise.mean())) < 0.01
     assert abs(float(noise.std()) - 1) < 0.01
+
+
+@given(seed=seeds, count=st.integers(1, 500))
+def test_a_device_makes_the_same_grain_to_the_bit(seed: int, count: int) -> None:
+    keys = hashing.row_keys(seed, 3, np.arange(3))
+    signed = torch.from_numpy(keys.astype(np.uint32).view(np.int32))
+    assert np.array_equal(hashing.grain_on_device(signed, count).numpy(), hashing.grain(keys, count))

@@ -11,12 +11,13 @@ import pytest
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.decode import Limits, UndecodableError
 from identity_masker.faces.readers import FolderReader, RenderedReader
-from identity_masker.faces.readers.source import FaceInput
+from identity_masker.faces.readers.source import FaceInput, Listed
 from identity_masker.faces.readers.workers import in_order
 
 
 def inputs(reader: FolderReader | RenderedReader) -> list[FaceInput]:
-    return [one for batch in reader.batches(2) for one in batch]
+    with reader.open(list(reader.listing()), 2) as opened:
+        return list(opened)
 
 
 def reason(source: FaceInput, limits: Limits | None = None) -> str:
@@ -45,14 +46,6 @@ def test_the_parent_folder_can_name_the_person(folder: Path) -> None:
 
 def test_files_are_read_as_they_are(folder: Path) -> None:
     assert next(one.read(Limits()) for one in inputs(FolderReader(path=folder))) == b"ada/1.png"
-
-
-def test_a_limited_folder_is_part_of_the_whole(folder: Path) -> None:
-    every = [one.name for one in inputs(FolderReader(path=folder))]
-    some = [one.name for one in inputs(FolderReader(path=folder).limited(2))]
-    assert len(some) == 2
-    assert some == [name for name in every if name in some]
-    assert len(inputs(FolderReader(path=folder).limited(99))) == len(every)
 
 
 def test_what_is_not_a_readable_file_is_refused_without_opening_it(tmp_path: Path) -> None:
@@ -123,16 +116,22 @@ def test_rendered_faces_have_people_names_and_labels() -> None:
 
 def test_rendered_faces_do_not_depend_on_the_number_of_workers() -> None:
     reader = RenderedReader(people=4, images=300)
-    alone = [one.read(Limits()) for batch in reader.batches(1) for one in batch]
-    several = [one.read(Limits()) for batch in reader.batches(3) for one in batch]
-    np.testing.assert_array_equal(np.stack(alone), np.stack(several))  # type: ignore[arg-type]
+    listed = list(reader.listing())
+
+    def drawn(part: list[Listed], workers: int) -> list[Any]:
+        with reader.open(part, workers) as opened:
+            return [one.read(Limits()) for one in opened]
+
+    alone, several = drawn(listed, 1), drawn(listed[:5], 3) + drawn(listed[5:], 3)
+    np.testing.assert_array_equal(np.stack(alone), np.stack(several))
 
 
-def test_the_fingerprint_of_rendered_faces_follows_their_configuration() -> None:
-    reader = RenderedReader()
-    assert reader.fingerprint() == RenderedReader().fingerprint()
-    assert reader.fingerprint() != RenderedReader(seed=2).fingerprint()
-    assert FolderReader().fingerprint() is None
+def test_the_etag_of_a_rendered_face_follows_what_draws_it() -> None:
+    def etags(reader: RenderedReader) -> set[str]:
+        return {one.etag for one in reader.listing()}
+
+    assert etags(RenderedReader(images=9)) == etags(RenderedReader(images=9, people=3))
+    assert etags(RenderedReader(images=9)).isdisjoint(etags(RenderedReader(images=9, seed=2)))
 
 
 def test_work_comes_back_in_order() -> None:
