@@ -388,6 +388,6 @@ def test_the_docs_of_the_gateway_name_its_own_headers(world: World) -> None:
     mask = world.http.get("/openapi.json").json()["paths"]["/v1/mask"]["post"]
     assert "x-variant" in mask["responses"]["200"]["headers"]
     server = {"key", "x-consistency-key", "version", "x-request-timeout", "strength", "x-masking-strength"}
-    own = {"x-user-id", "x-user-attributes", "x-sample-consent"}
+    own = {"x-user-id", "x-user-attributes", "x-sample-consent", "x-source-id"}
     assert {p["name"] for p in mask["parameters"]} == server | own
     assert world.http.get("/docs").status_code == 200
