@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from identity_masker.errors import BadInputError
 from identity_masker.release.verdict import Check
 from identity_masker.serving import model
+from identity_masker.serving.calibration import warm_up
 from identity_masker.serving.deploy import Registry
 from identity_masker.serving.smoke import picture
 
@@ -38,7 +39,7 @@ def preflight(reference: str, registry: Registry) -> Preflight:
             "the gate rejected this version", got=candidate.semver, fix="release another; `masker register` tells why"
         )
     served = model.from_registry(candidate.version)
-    model.warm_up(served, WARM_UP_BATCH)
+    warm_up(served, WARM_UP_BATCH)
     masked = _mask_smoke_pictures(served)
     checks = (
         Check(name="registered", ok=True, detail=f"number {candidate.version}, accepted by the gate"),
