@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from identity_masker.cli.main import main
-from identity_masker.serving import model
+from identity_masker.serving.engine.loader import Loader
+from identity_masker.serving.model import ServedModel
 
 BROKEN = "3"
 FAILING_SHARE = 0.05
-_sound = model.from_registry
+_sound = Loader.__call__
 
 
 class FaultyMasker:
@@ -34,11 +35,11 @@ def fails(key: str) -> bool:
     return zlib.crc32(key.encode()) / 2**32 < FAILING_SHARE and not key.startswith("warm-up")
 
 
-def from_registry(reference: str) -> model.ServedModel:
-    served = _sound(reference)
+def loaded(loader: Loader) -> ServedModel:
+    served = _sound(loader)
     return dataclasses.replace(served, masker=FaultyMasker(served.masker)) if served.version == BROKEN else served
 
 
 if __name__ == "__main__":
-    model.from_registry = from_registry
+    Loader.__call__ = loaded  # type: ignore[method-assign]
     sys.exit(main(sys.argv[1:]))
