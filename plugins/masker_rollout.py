@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator, Connection
 from airflow.sdk.exceptions import AirflowException
 
-from masker_smoke import REQUEST_TIMEOUT_S, address
+from masker_smoke import REQUEST_TIMEOUT_S, address, bearer
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from masker_floors.process import ProcessFloor
+
+OPERATIONS = "operations_port"
+"""In the connection's extra: where the gateway tells its routing, when not on its public port."""
 
 # Shorter waits are waited out in the process: handing over to the triggerer and back takes a few seconds.
 PATIENCE_S = 8
@@ -70,9 +73,10 @@ def champion(connection: str) -> str | None:
     """
     import httpx
 
-    url = address(Connection.get(connection)) + "/v1/routing"
+    gateway = Connection.get(connection)
+    url = address(gateway, OPERATIONS) + "/v1/routing"
     try:
-        answer = httpx.get(url, timeout=REQUEST_TIMEOUT_S)
+        answer = httpx.get(url, headers=bearer(gateway), timeout=REQUEST_TIMEOUT_S)
     except httpx.TransportError as error:
         raise AirflowException(f"{url} does not answer: {error}; to fix: check the connection {connection}") from error
     if answer.status_code == httpx.codes.OK:

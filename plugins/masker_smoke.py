@@ -23,17 +23,17 @@ def masks_a_picture(*, connection: str, version: str) -> dict[str, Any]:
     """
     import httpx
 
-    url = address(Connection.get(connection)) + "/v1/mask"
+    gateway = Connection.get(connection)
+    url, headers = address(gateway) + "/v1/mask", {"content-type": "image/png", **bearer(gateway)}
     sent, deadline = picture(), time.monotonic() + PATIENCE_S
     while True:
         try:
-            answer = httpx.post(url, content=sent, headers={"content-type": "image/png"}, timeout=REQUEST_TIMEOUT_S)
+            answer = httpx.post(url, content=sent, headers=headers, timeout=REQUEST_TIMEOUT_S)
             wrong = _wrong(answer, sent, version)
         except httpx.TransportError as error:
             wrong = f"{type(error).__name__}: {error}"
         if wrong is None:
-            headers = answer.headers
-            return {"url": url, "version": version, "request_id": headers.get("x-request-id", "")}
+            return {"url": url, "version": version, "request_id": answer.headers.get("x-request-id", "")}
         if time.monotonic() > deadline:
             raise AirflowException(
                 f"{url} does not mask with version {version} after {PATIENCE_S:.0f} s: {wrong}; "
@@ -42,9 +42,15 @@ def masks_a_picture(*, connection: str, version: str) -> dict[str, Any]:
         time.sleep(PAUSE_S)
 
 
-def address(connection: Any) -> str:
-    """The base URL of an HTTP connection."""
-    port = f":{connection.port}" if connection.port else ""
+def bearer(connection: Any) -> dict[str, str]:
+    """The token for a gateway that asks for one: the connection's password."""
+    return {"authorization": f"Bearer {connection.password}"} if connection.password else {}
+
+
+def address(connection: Any, port_of: str = "") -> str:
+    """The base URL of an HTTP connection; its extra may name another port for what `port_of` says."""
+    number = connection.extra_dejson.get(port_of) or connection.port
+    port = f":{number}" if number else ""
     return f"{connection.schema or 'http'}://{connection.host}{port}"
 
 

@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 _home = tempfile.mkdtemp(prefix="masker-test-airflow-")
@@ -16,3 +18,7 @@ os.environ["AIRFLOW_HOME"] = _home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(PROJECT / "dags")
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(PROJECT / "plugins")
+
+# A machine that is busy with other work is no fault of what is tested.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")

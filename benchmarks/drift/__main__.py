@@ -1,7 +1,8 @@
 """Benchmarks of the drift engine. Each prints a table in Markdown; `docs/monitoring.md` holds the tables.
 
 python -m benchmarks.drift nights --rows 100 1000 --years 3
-python -m benchmarks.drift power --evidently VENV/bin/python
+python -m benchmarks.drift power
+python -m benchmarks.drift beside --evidently VENV/bin/python
 python -m benchmarks.drift speed --evidently VENV/bin/python
 python -m benchmarks.drift vectors
 python -m benchmarks.drift memory --rows 100000000 --folder /tmp/drift-rows
@@ -15,13 +16,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.drift import memory, nights, power, speed, stream, vectors
+from benchmarks.drift import beside, memory, nights, power, speed, stream, vectors
 
 EVIDENTLY = "Python of an environment that has evidently 0.7."
 # Sizes that show that a benchmark works, and nothing else.
 QUICK: dict[str, dict[str, object]] = {
     "nights": {"rows": [100], "nights": 20, "columns": 5},
     "power": {"repeats": 2, "runs": 1},
+    "beside": {"repeats": 1, "shifts": [0.1], "sizes": [500]},
     "speed": {"rows": 5_000, "repeats": 1},
     "vectors": {"rows": 200, "repeats": 1},
     "memory": {"rows": 100_000},
@@ -42,7 +44,11 @@ def main() -> None:
     one = parts.add_parser("power", help="How often drift is found.")
     one.add_argument("--repeats", type=int, default=100)
     one.add_argument("--runs", type=int, default=20, help="Of the slow test.")
-    one.add_argument("--evidently", type=Path, help=EVIDENTLY)
+    one = parts.add_parser("beside", help="How often drift is found, beside evidently; half a minute a cell.")
+    one.add_argument("--repeats", type=int, default=20)
+    one.add_argument("--shifts", type=float, nargs="+", default=[0.0, 0.05, 0.1, 0.2], help="In deviations.")
+    one.add_argument("--sizes", type=int, nargs="+", default=beside.SIZES, help="Rows a night.")
+    one.add_argument("--evidently", type=Path, required=True, help=EVIDENTLY)
     one = parts.add_parser("speed", help="20 columns, 100,000 against 100,000, beside scipy (and evidently).")
     one.add_argument("--rows", type=int, default=100_000)
     one.add_argument("--repeats", type=int, default=5)
@@ -65,6 +71,7 @@ def main() -> None:
     runs = {
         "nights": nights.run,
         "power": power.run,
+        "beside": beside.run,
         "speed": speed.run,
         "vectors": vectors.run,
         "memory": memory.run,

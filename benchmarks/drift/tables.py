@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ def summary(table: pa.Table, policy: DriftPolicy, seed: int) -> TableSummary:
     return summarise_batches(table, policy, seed=seed)
 
 
-def show(header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+def show(header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
     print("| " + " | ".join(header) + " |")
     print("|" + " --- |" * len(header))
     for line in lines:

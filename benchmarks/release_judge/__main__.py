@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.release_judge import latency, plots, replays, tables, whole
 
-PARTS = ("counters", "errors", "promotion", "whole", "latency", "replay")
+PARTS = ("counters", "errors", "told", "promotion", "whole", "latency", "replay")
 
 
 def main() -> int:
@@ -35,6 +35,7 @@ def main() -> int:
     calls = {
         "counters": tables.counters,
         "errors": lambda: tables.errors(runs, options.seed),
+        "told": lambda: tables.told(runs, options.seed),
         "promotion": lambda: tables.promotion(runs, options.seed),
         "whole": lambda: whole.run(runs, options.seed),
         "latency": lambda: latency.run(runs, options.seed),

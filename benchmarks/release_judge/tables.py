@@ -23,8 +23,10 @@ ERRORS: tuple[tuple[str, float, float, dict[str, object]], ...] = (
     ("canary 1.5 %", 0.015, BASE, {}),
     ("canary 5 %", 0.050, BASE, {}),
 )
-# Beyond what the policy's `noise` says two arms may do by themselves, or outside the cells asked for.
+# Beyond what the policy's `noise` says two arms may do by themselves (below: what it makes of them when it says so), or
+# outside the cells asked for.
 NOT_A_BAR = ("each arm wanders 30 %, ρ = 0.8", "errors in bursts, ρ = 0.8")
+WANDER, TOLD = 0.3, 0.36
 
 
 def counters() -> bool:
@@ -52,6 +54,26 @@ def errors(runs: int, seed: int, with_kayenta: bool = True) -> bool:
             row = _errors_row(rng, levels, requests, with_kayenta)
             print(f"| {requests} | {name} | " + " | ".join(_cell(times) for times in row) + " |", flush=True)
             met &= _errors_bar(name, canary == champion, requests, row[3])
+    return met
+
+
+def told(runs: int, seed: int) -> bool:
+    """What the judge makes of arms that wander far when the policy's `noise.sd` says so: P(roll back) / intervals."""
+    print(f"\n{runs} runs a cell, each arm wanders {WANDER:.0%}, ρ = 0.8, and `noise.sd` says {TOLD:g}")
+    print("\n| requests an interval | no difference | canary 5 % |")
+    print("|---|---|---|")
+    rule, met = ours.rule("errors"), True
+    told_rule = rule.model_copy(update={"noise": rule.noise.model_copy(update={"sd": TOLD})})
+    for requests in (200, 2000, 20000):
+        cells = []
+        for number, canary in enumerate((BASE, 0.05)):
+            rng = np.random.default_rng([seed, requests, number])
+            counts = rollout(rng, world(rng, runs, BASE, canary, wander=WANDER), requests)
+            cells.append(ours.outcome(ours.paths(counts, told_rule, 1.0 / TICKS)).roll_back / TICKS)
+        met &= bar(
+            f"false rollback, {requests}, each arm wanders 30 % and the policy says so", _rate(cells[0]), "≤", 0.05
+        )
+        print(f"| {requests} | " + " | ".join(_cell(times) for times in cells) + " |", flush=True)
     return met
 
 

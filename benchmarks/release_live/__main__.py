@@ -13,25 +13,22 @@ import asyncio
 import sys
 import tempfile
 from contextlib import AbstractContextManager, ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.experiments.tables import show
 from tests.integration.fleet_processes import SMALL_SERVERS, all_ready, fleet_thread, free_ports, until
+from tests.integration.release_figures import figures
 from tests.integration.release_servers import BROKEN, SLOW, SOUND
 from tests.integration.test_gateway import canary
 from tests.integration.test_release import ERRORS, P95, Stage, drill, load
 from tests.integration.test_serving import untrained
 
-from identity_masker.release.looks import Looks
 from identity_masker.release.policy import Policy
-from identity_masker.release.rollout_log import RolloutLog
 from identity_masker.serving.control import Deployment
 from identity_masker.serving.gateway import GatewayConfig
 from identity_masker.serving.traffic import TrafficOptions, send
 from identity_masker.telemetry import logs
-from identity_masker.telemetry.events.reading import newest
 
 SHARE, REQUESTS, RATE = 0.2, 10_000, 150.0
 LOAD = 40
@@ -73,20 +70,8 @@ def _drilled(each: Drill, folder: Path, stack: ExitStack) -> tuple[object, ...]:
     with load(stage.base, LOAD) as traffic:
         stage.start(each.version, each.policy)
         done = stage.drive(240.0)
-    entry = RolloutLog(stage.control).newest()
-    assert entry is not None
-    switched, last = entry.rollout.switched_at, Looks(stage.store, entry.rollout.id).all()[-1]
-    assert switched is not None
-    loser = "1" if done.outcome == "promoted" else each.version
-    stray = _answered(folder, loser, switched)
-    seconds = f"{(switched - last.at).total_seconds():.2f}"
-    return each.name, done.outcome, traffic.sent, traffic.failed, done.looks, seconds, stray
-
-
-def _answered(folder: Path, version: str, since: datetime) -> int:
-    """Requests that began after `since` and were answered by `version`."""
-    rows = newest(folder / "events", str(folder / "store"), "requests", since - timedelta(minutes=1), 1_000_000)
-    return sum(row["version"] == version and datetime.fromisoformat(row["time"]) > since for row in rows)
+    found = figures(stage, folder)
+    return each.name, done.outcome, traffic.sent, traffic.failed, done.looks, f"{found.seconds:.2f}", found.stray
 
 
 def split() -> None:

@@ -51,6 +51,30 @@ def read_bytes(uri: str) -> bytes:
         raise NotFoundError("a stored file is missing", got=uri, fix="check the URI and MASKER_STORE_URI") from error
 
 
+def read_at_most(uri: str, limit: int) -> bytes:
+    """The first `limit` bytes of `uri`. Raises `FileNotFoundError` when there is nothing there."""
+    system, path = split(uri)
+    with _reaching(uri), system.open(path, "rb", cache_type="none", block_size=limit) as file:
+        return cast(bytes, file.read(limit))
+
+
+def etags(uri: str) -> dict[str, str]:
+    """What changes with the content of each file directly under `uri`, by its name; empty when there is none."""
+    system, path = split(uri)
+    system.invalidate_cache()
+    try:
+        with _reaching(uri):
+            found = system.ls(path, detail=True)
+    except FileNotFoundError:
+        return {}
+    marks = ("ETag", "size", "mtime", "LastModified")
+    return {
+        entry["name"].rsplit("/", 1)[-1]: repr([entry[mark] for mark in marks if mark in entry])
+        for entry in found
+        if entry["type"] == "file"
+    }
+
+
 def write_bytes(uri: str, content: bytes) -> None:
     """Write `uri` whole or not at all: a reader never sees half of it.
 
@@ -139,6 +163,14 @@ def tree(uri: str) -> list[str]:
         return []
     visible = sorted(name for name in found if not name.rsplit("/", 1)[-1].startswith("."))
     return visible if is_local(uri) else [cast(str, system.unstrip_protocol(name)) for name in visible]
+
+
+def modified(uri: str) -> float | None:
+    """When the newest file under `uri` was written, in seconds since 1970; None when there is none."""
+    system, _ = split(uri)
+    with _reaching(uri):
+        times = [system.modified(name).timestamp() for name in tree(uri)]
+    return max(times, default=None)
 
 
 def put_file(uri: str, source: Path) -> None:

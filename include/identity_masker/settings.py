@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     node_exporter_port: int = Field(
         default=9105, ge=1, le=65535, description="Prometheus's node exporter, where it is installed."
     )
+    alertmanager_port: int = Field(default=9096, ge=1, le=65535, description="Alertmanager, where it is installed.")
+    pushgateway_port: int = Field(default=9097, ge=1, le=65535, description="Pushgateway, where it is installed.")
+    pushgateway_url: str = Field(
+        default="", description="Where steps push what they used: a Prometheus Pushgateway; nothing for nowhere."
+    )
     airflow_url: str = Field(default="", description="Airflow's REST API; default http://HOST:AIRFLOW_PORT.")
     airflow_user: str = Field(default="admin", description="Who asks Airflow's REST API.")
     airflow_password: SecretStr = Field(
@@ -122,6 +127,13 @@ class Settings(BaseSettings):
         description="Between two masked pictures that a gateway keeps for reports on drift; 0 keeps none.",
     )
     example_days: int = Field(default=14, ge=1, description="Days that kept masked pictures stay in the store.")
+    sample_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the pictures with the header x-sample-consent that are kept; 0 keeps none.",
+    )
+    sample_days: int = Field(default=30, ge=1, description="Days that pictures kept with consent stay in the store.")
     auth: Literal["off", "required"] = Field(
         default="off", description="Whether requests and releases need a token; docs/security.md."
     )
@@ -130,6 +142,12 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(
         default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
+    )
+    online_store: SecretStr | None = Field(
+        default=None, description="Redis of the features that gateways look up; default a SQLite file in HOME."
+    )
+    lookup_seconds: float = Field(
+        default=0.02, ge=0, description="How long a request waits for what is known of its user; 0 looks nobody up."
     )
     token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
     tls_certificate: Path | None = Field(default=None, description="PEM of the gateway's certificate and its chain.")

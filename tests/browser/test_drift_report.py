@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 from tests.unit.drift.conftest import drift_store
 from tests.unit.drift.test_night_check import judged
 from tests.unit.drift.traffic import DAY, FIRST, examples, model_reference, night
@@ -52,4 +52,16 @@ def test_a_night_of_darker_pictures_is_named_and_shown(page: Page, drift_store: 
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     pictures = Path(os.environ.get("MASKER_SCREENSHOTS", tmp_path))
     page.screenshot(path=pictures / "drift-report.png")
-    assert (pictures / "drift-report.png").stat().st_size > 10_000
+    page.screenshot(
+        path=pictures / "drift-plots.png", full_page=True, clip=between(page, "Before and after", "Rows of")
+    )
+    for name in ("drift-report.png", "drift-plots.png"):
+        assert (pictures / name).stat().st_size > 10_000
+
+
+def between(page: Page, first: str, last: str) -> FloatRect:
+    """The part of the page from one heading to another."""
+    top, bottom = (page.get_by_role("heading", name=name).bounding_box() for name in (first, last))
+    assert top is not None
+    assert bottom is not None
+    return {"x": 0, "y": top["y"], "width": 1100, "height": bottom["y"] - top["y"]}

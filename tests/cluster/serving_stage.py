@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ HOST = os.environ.get("HOST_ADDRESS", "10.200.0.1")
 ANY = "0.0.0.0"  # noqa: S104 - pods have to reach the services
 RBAC = PROJECT / "docker" / "kubernetes" / "serving-rbac.yaml"
 SECRET = "masker-serving"
-MODELS = ("1", "2", "3")
-TAMPERED = "4"
+MODELS = ("1", "2", "3", "4", "5")
+TAMPERED = "6"
 SMALL: dict[str, Any] = {
     "image": IMAGE,
     "image_pull_policy": "Never",
@@ -105,9 +105,13 @@ def registry(home: Path) -> Iterator[str]:
 
 @contextmanager
 def fleet_thread(place: Place, control_url: str, blueprint: Blueprint) -> Iterator[None]:
-    """A fleet in a thread of this process, with no more than its service account may do."""
+    """A fleet in a thread of this process, with no more than its service account may do.
+
+    Raises what ended it, if it ended by itself.
+    """
     config, started = ClusterFleetConfig(poll_seconds=0.25), threading.Event()
     stop: list[Callable[[], object]] = []
+    ended: list[BaseException] = []
 
     async def run(control: Control) -> None:
         one = ClusterFleet(config, blueprint, cluster, control)
@@ -117,8 +121,11 @@ def fleet_thread(place: Place, control_url: str, blueprint: Blueprint) -> Iterat
         await one.run()
 
     def main() -> None:
-        with Control(control_url) as control:
-            asyncio.run(run(control))
+        try:
+            with Control(control_url) as control:
+                asyncio.run(run(control))
+        except BaseException as error:  # for the thread of the test
+            ended.append(error)
 
     cluster = place.cluster()
     thread = threading.Thread(target=main)
@@ -127,10 +134,13 @@ def fleet_thread(place: Place, control_url: str, blueprint: Blueprint) -> Iterat
         assert started.wait(60)
         yield
     finally:
-        stop[0]()
+        with suppress(RuntimeError):  # the loop of a fleet that has ended
+            stop[0]()
         thread.join(60)
-        assert not thread.is_alive()
         cluster.close()
+        assert not thread.is_alive()
+        if ended:
+            raise ended[0]
 
 
 def kill(place: Place, pod: str) -> None:

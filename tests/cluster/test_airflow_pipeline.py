@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 
 import httpx
-import mlflow
 import pytest
 from PIL import Image
 from tests.cluster.conftest import World
 from tests.cluster.kube import container, ended
 
 from identity_masker import artifacts
+from identity_masker.registry import tracking
 from identity_masker.stack import follow
 from identity_masker.stack.airflow_api import Run
 
@@ -70,7 +70,7 @@ def test_versions_lead_from_the_deployment_back_to_the_dataset(world: World, run
     assert trained["dataset"] == ingested["version"]
     assert registered["run_id"] == trained["run_id"]
     assert (deployed["version"], deployed["semver"]) == (registered["version"], registered["semver"])
-    client = mlflow.MlflowClient(world.variables["MASKER_MLFLOW_URI"])
+    client = tracking.client_of(world.variables["MASKER_MLFLOW_URI"])
     run = client.get_run(trained["run_id"])
     assert run.info.status == "FINISHED"
     assert run.data.tags["dag_run_id"] == runs["train_masker"].run_id

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import mlflow
 import pytest
 from tests.cluster.airflow import pods_config
 from tests.cluster.conftest import IMAGE, World
 from tests.cluster.kube import ended
 from tests.cluster.processes import wait_for
 
+from identity_masker.registry import tracking
 from identity_masker.stack.airflow_api import Run
 
 
@@ -60,7 +60,7 @@ def assert_trained_once(world: World, run: Run, name: str) -> None:
     assert ended(pod)["exitCode"] == 0
     trained = world.airflow.api.xcom(run, "train")
     assert trained["resumed_from"] == 0
-    client = mlflow.MlflowClient(world.variables["MASKER_MLFLOW_URI"])
+    client = tracking.client_of(world.variables["MASKER_MLFLOW_URI"])
     found = client.get_run(trained["run_id"])
     assert found.info.status == "FINISHED"
     assert world.airflow.api.xcom(run, "register")["verdict"] == "accepted"

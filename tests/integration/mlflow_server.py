@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-READY_SECONDS = 90.0
+READY_SECONDS = 240.0
 
 
 @contextlib.contextmanager

@@ -25,12 +25,16 @@ def main() -> None:
 
 
 def register(folder: Path, seed: int) -> None:
-    masker_folder = untrained(folder / "masker", seed)
-    run = runs.open_run(f"test-{seed}", "test", {})
-    flavor.save(masker_folder, artifact.load(masker_folder).size, folder / "model")
-    run.log_folder(folder / "model", "model")
+    registered(untrained(folder / "masker", seed), folder / "model", f"test-{seed}", dataset="1")
+
+
+def registered(masker_folder: Path, folder: Path, name: str, dataset: str) -> models.ModelVersion:
+    """Register the masker in `masker_folder` as accepted, from a run `name`; its MLflow model is made in `folder`."""
+    run = runs.open_run(name, "test", {})
+    flavor.save(masker_folder, artifact.load(masker_folder).size, folder)
+    run.log_folder(folder, "model")
     tags = {"artifact_sha256": artifacts.sha256_folder(masker_folder)}
-    models.register(run.run_id, run.uri("model"), Lineage("factor-bottleneck", "1"), "accepted", tags)
+    return models.register(run.run_id, run.uri("model"), Lineage("factor-bottleneck", dataset), "accepted", tags)
 
 
 if __name__ == "__main__":

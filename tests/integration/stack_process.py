@@ -19,7 +19,7 @@ from identity_masker.settings import Settings
 MASKER = str(Path(sys.executable).with_name("masker"))
 PORTS = (
     "AIRFLOW", "AIRFLOW_LOG", "MLFLOW", "GATEWAY", "SERVER", "ALERTS", "FLEET", "EXPORTER", "PROMETHEUS",
-    "NODE_EXPORTER",
+    "NODE_EXPORTER", "ALERTMANAGER", "PUSHGATEWAY",
 )  # fmt: skip
 
 

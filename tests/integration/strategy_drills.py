@@ -18,14 +18,8 @@ CANDIDATE = "2"
 
 def quick(**changes: Any) -> Policy:
     """A policy that is over in seconds once its model servers are up."""
-    return policy(
-        interval_seconds=2,
-        lease_seconds=12,
-        ready_seconds=400,
-        metrics={"errors": ERRORS},
-        minimum={"requests": 100, "intervals": 3},
-        **changes,
-    )
+    given = {"metrics": {"errors": ERRORS}, "minimum": {"requests": 100, "intervals": 3}, **changes}
+    return policy(interval_seconds=2, lease_seconds=12, ready_seconds=400, **given)
 
 
 BLUE_GREEN = quick(

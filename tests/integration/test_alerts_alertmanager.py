@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -16,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 from tests.unit.alerts.endpoint import endpoint
 
-from identity_masker.settings import PROJECT
+from identity_masker.settings import PROJECT, Settings
+from identity_masker.stack import optional
+from identity_masker.stack.home import Home
 
 TOKEN = "a-token-of-the-tests"
 CONFIG = {"channels": {"hook": {"kind": "webhook"}}, "routes": [{"name": "all", "channels": ["hook"]}]}
@@ -125,3 +129,25 @@ def test_what_prometheus_finds_is_told_once_and_its_end_too(tmp_path: Path) -> N
         assert firing["facts"] == {"rule": "ErrorBudgetBurns", "job": "gateway"}
         metrics = httpx.get(f"{service}/metrics").text
         assert 'masker_alerts_sent_total{channel="hook",outcome="sent"} 2.0' in metrics
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Debian's prometheus")
+def test_prometheus_of_the_stack_hands_what_it_finds_through_alertmanager_to_the_channels(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    with endpoint() as receiver, alert_service(tmp_path, receiver.url) as service:
+        ports = {f"{name}_port": free_port() for name in ("prometheus", "alertmanager", "node_exporter")}
+        port = int(service.rpartition(":")[2])
+        config = Settings.model_validate({"home": home.root, "alerts_port": port, "alerts_token": TOKEN, **ports})
+        commands = {name: shlex.split(command) for name, command in optional.commands(config, home).items()}
+        manager, finder = (f"http://127.0.0.1:{ports[f'{name}_port']}" for name in ("alertmanager", "prometheus"))
+        with (
+            process(commands["alertmanager"], f"{manager}/-/ready", stderr=subprocess.DEVNULL),
+            process(commands["prometheus"], f"{finder}/-/ready", stderr=subprocess.DEVNULL),
+        ):
+            until(lambda: len(httpx.get(f"{finder}/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]) == 1)
+            labels = {"alertname": "NoModelServer", "severity": "critical", "area": "serving"}
+            httpx.post(f"{manager}/api/v2/alerts", json=[{"labels": labels, "annotations": {"summary": "none"}}])
+            until(lambda: len(receiver.accepted) == 1)
+    (alert,) = receiver.documents()[0]["alerts"]
+    assert (alert["title"], alert["severity"], alert["facts"]["rule"]) == ("none", "critical", "NoModelServer")

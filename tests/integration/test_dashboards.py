@@ -29,6 +29,8 @@ pytestmark = [
     pytest.mark.timeout(2400),
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Debian's prometheus"),
     pytest.mark.skipif(shutil.which("prometheus-node-exporter") is None, reason="needs Debian's node exporter"),
+    pytest.mark.skipif(shutil.which("prometheus-alertmanager") is None, reason="needs Debian's alertmanager"),
+    pytest.mark.skipif(shutil.which("prometheus-pushgateway") is None, reason="needs Debian's pushgateway"),
 ]
 PANELS = {
     f"{dashboard.name}: {panel.title}: {query.expr}": (panel.sparse, query.expr)
@@ -157,7 +159,7 @@ def test_every_rule_is_evaluated_without_an_error(monitored: Monitored) -> None:
 
 def test_every_target_answers(monitored: Monitored) -> None:
     assert {row["metric"]["job"] for row in monitored.data("up == 1")} == {
-        "gateway", "server", "fleet", "exporter", "alerts", "prometheus", "node",
+        "gateway", "server", "fleet", "exporter", "alerts", "prometheus", "node", "alertmanager", "pushgateway",
     }  # fmt: skip
     assert monitored.data("up == 0") == []
 
@@ -165,3 +167,7 @@ def test_every_target_answers(monitored: Monitored) -> None:
 def test_the_drift_of_the_fed_night_and_the_failed_run_are_alerted(monitored: Monitored) -> None:
     for alert in ("DriftFound", "DagFailed"):
         assert monitored.empty({alert: f'ALERTS{{alertname="{alert}",alertstate="firing"}}'}) == []
+
+
+def test_alerts_go_to_the_alertmanager_of_the_stack(monitored: Monitored) -> None:
+    assert monitored.empty({"discovered": "prometheus_notifications_alertmanagers_discovered == 1"}) == []

@@ -1,7 +1,11 @@
-"""`check_drift` in a real Airflow on a simulated week: silence, darker pictures named, a training, a quiet day."""
+"""`check_drift` in a real Airflow on simulated weeks: silence, darker pictures named, a training, a quiet day.
+
+Single runs first; at the end a whole Airflow, whose scheduler starts `train_masker` when drift is announced.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +18,8 @@ import pytest
 import yaml
 from tests.integration.fleet_processes import free_ports
 from tests.integration.mlflow_server import mlflow_server
-from tests.integration.test_airflow_dags import prepared, run
+from tests.integration.test_airflow_dags import AIRFLOW, prepared, run
+from tests.integration.test_alerts_late import standalone, until
 from tests.unit.alerts.endpoint import Endpoint, SlackApi, endpoint, slack_api
 from tests.unit.alerts.mail_server import Mailbox, mail_server
 from tests.unit.drift.traffic import DAY, FIRST, complete, examples, midnight, model_reference, night, policy
@@ -28,6 +33,8 @@ from identity_masker.settings import PROJECT, settings
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 VERSION = "1"
 DARKER, NORMAL, EMPTY = 4, 6, 7
+# Weeks later, for the scheduler: drift, drift again within the week, and drift with a fault of the data after it.
+AGAIN, SOON, FAULTY = 14, 15, 21
 CHANNELS = """
 channels: {chat: {kind: slack, channel: "#ops"}, mail: {kind: email}, hook: {kind: webhook}}
 routes: [{name: all, channels: [chat, mail, hook]}]
@@ -80,7 +87,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, mlflow: str, channels:
     dags, config, store = home / "dags", home / "config", home / "store"
     for folder in (dags, config):
         folder.mkdir()
-    for name in ("check_drift.py", "watch_drift.py"):
+    for name in ("check_drift.py", "watch_drift.py", "train_masker.py"):
         (dags / name).write_bytes((PROJECT / "dags" / name).read_bytes())
     rules = policy(traffic={"retraining": {"nights": 2}})
     (config / FILE).write_text(yaml.safe_dump(rules.model_dump(mode="json")))
@@ -176,3 +183,60 @@ def test_an_unknown_version_fails_in_words(environment: dict[str, str]) -> None:
     done = run(environment, "check_drift", version="9.9.9")
     assert done.returncode != 0
     assert "there is no such model version" in done.stdout + done.stderr
+
+
+def asked(environment: dict[str, str], query: str, *values: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(Path(environment["AIRFLOW_HOME"]) / "airflow.db", timeout=60) as database:
+        return database.execute(query, values).fetchall()
+
+
+def airflow(environment: dict[str, str], *arguments: str) -> None:
+    done = subprocess.run(
+        [AIRFLOW, *arguments], env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def scheduled(environment: dict[str, str], offset: int) -> NightVerdict:
+    """The verdict on a day, from a run that the scheduler executes."""
+    start, run_id = midnight(FIRST + offset * DAY), f"night-{offset}"
+    window = {"start": start.isoformat(), "end": (start + DAY).isoformat(), "version": VERSION}
+    airflow(environment, "dags", "trigger", "check_drift", "--run-id", run_id, "--conf", json.dumps(window))
+    states = "SELECT state FROM dag_run WHERE dag_id = 'check_drift' AND run_id = ?"
+    until(lambda: asked(environment, states, run_id)[0][0] in ("success", "failed"), 600)
+    assert asked(environment, states, run_id) == [("success",)]
+    return load_verdict(window_uri(VERSION, start, start + DAY))
+
+
+def trainings(environment: dict[str, str]) -> list[tuple[Any, ...]]:
+    """Runs of `train_masker`: id and how it was started."""
+    return asked(environment, "SELECT run_id, run_type FROM dag_run WHERE dag_id = 'train_masker'")
+
+
+@pytest.mark.timeout(2400)
+def test_the_scheduler_starts_one_training_when_drift_is_announced_and_none_within_a_week_or_for_a_fault(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    for offset in (AGAIN, SOON, FAULTY):
+        gaps = {"contrast": [None] * 150 + [0.2] * 150} if offset == FAULTY else {}
+        night(Path(environment["MASKER_STORE_URI"]), FIRST + offset * DAY, version=VERSION, darker=1.0, **gaps)
+    rules = policy(traffic={"retraining": {"nights": 1}})
+    (Path(environment["MASKER_CONFIG_DIR"]) / FILE).write_text(yaml.safe_dump(rules.model_dump(mode="json")))
+    before = announced(environment)
+    with standalone(environment, tmp_path / "airflow.log") as whole:
+        for dag in ("check_drift", "train_masker"):
+            airflow(whole, "dags", "unpause", dag)
+        assert scheduled(whole, AGAIN).retrain
+        until(lambda: bool(trainings(environment)))
+        ((run_id, how),) = trainings(environment)
+        assert how == "asset_triggered"
+        # Nothing was ingested here, so that the training itself ends at once.
+        plan = "SELECT state FROM task_instance WHERE dag_id = 'train_masker' AND task_id = 'plan' AND run_id = ?"
+        until(lambda: asked(environment, plan, run_id) == [("success",)])
+        soon, faulty = scheduled(whole, SOON), scheduled(whole, FAULTY)
+    assert (soon.verdict, soon.retrain) == ("drift", False)
+    assert f"the night {FIRST + AGAIN * DAY} started a training: one in 7 days" in soon.training
+    assert (faulty.verdict, faulty.retrain, faulty.faults) == ("drift", False, ("contrast",))
+    assert "a fault of the data in contrast" in faulty.training
+    assert announced(environment) == before + 1
+    assert trainings(environment) == [(run_id, how)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import boto3
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed:ResourceWarning"
 )
 STORE = "s3://events/store"
-NOW = datetime.now(UTC)
+NOW = NOON + timedelta(hours=22, minutes=30)
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def _bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_events_are_compacted_found_and_shown(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     for ids in ("ab", "bc"):
-        with EventLog(folder) as log:
+        with EventLog(folder, clock=lambda: NOW) as log:
             log.writer("outcomes").append_all([outcome(NOON, ids[0]), outcome(NOON + timedelta(hours=1), ids[1])])
         compact(folder, STORE, NOW + timedelta(hours=2))
     files = event_store.files(STORE, "outcomes", NOON, NOON + timedelta(hours=2))

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from tests.integration.test_gateway import KEY, PICTURE, PNG, World, canary
 from tests.unit.serving.support import NegativeMasker, eventually
 
+from identity_masker.faces.decode import Limits, decode
 from identity_masker.serving.exposures import Exposure
 from identity_masker.serving.routing import only
 from identity_masker.serving.units import unit
+from identity_masker.telemetry.events import compact, samples
 from identity_masker.telemetry.events.kinds import Kind
 from identity_masker.telemetry.events.reading import newest
 
@@ -68,6 +71,23 @@ def test_a_masked_picture_is_one_event_that_holds_no_user_and_no_picture(make: M
     assert b"alice" not in content
     assert PICTURE[40:60] not in content
     assert answer.status_code == 200
+
+
+def test_a_picture_is_kept_with_consent_and_goes_when_that_is_taken_back(make: Make) -> None:
+    world = make()
+    store = world.events.with_name("store")
+    for consent in ({"x-sample-consent": "yes"}, {"x-sample-consent": "no"}, {}):
+        assert world.mask(**{"x-user-id": "alice"}, **consent).status_code == 200
+    assert world.mask(**{"x-sample-consent": "certainly"}).status_code == 422
+    places = [event["sample"] for event in logged(world, "requests", 4)]
+    assert [bool(place) for place in places] == [True, False, False, False]
+    assert compact(world.events, str(store), datetime.now(UTC)).samples == 1
+    kept, sent = (decode(file, Limits()).mean(axis=2).ravel() for file in ((store / places[0]).read_bytes(), PICTURE))
+    assert np.corrcoef(kept, sent)[0, 1] > 0.5  # the answer is its negative
+    assert f"/{ALICE}/" in places[0]
+    assert samples.withdraw(world.events, str(store), ALICE) == 1
+    assert not (store / places[0]).exists()
+    assert 'masker_event_log_samples_total{outcome="kept"} 1.0' in world.http.get("/metrics").text
 
 
 @pytest.mark.parametrize(

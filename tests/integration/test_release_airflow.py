@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from tests.integration.fleet_processes import free_ports
 from tests.integration.test_airflow_dags import AIRFLOW
 from tests.integration.test_release import DRILL, load
-from tests.integration.test_serving import Place
+from tests.integration.test_serving import FACE, PNG, Place
 from tests.integration.test_serving_deploy import REGISTER
 from tests.integration.test_serving_deploy import running as process
 from tests.unit.serving.support import eventually
@@ -32,7 +33,15 @@ from identity_masker.serving.control import Control
 from identity_masker.settings import PROJECT
 from identity_masker.stack import airflow_settings
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
+CANARY = "1.0.1"
+ASTRAY = "tests.integration.astray_candidate"
+REPLAY = {"pairs": 120, "minimum_pairs": 40}
+LEASE_SECONDS, PATIENCE_SECONDS = 20.0, 5.0
+SLOW = {
+    "canary": {"steps": [{"share": 0.5, "soak_seconds": 600}, {"share": 1.0, "soak_seconds": 4}]},
+    "lease_seconds": LEASE_SECONDS,
+}
 
 
 class Installation(Place):
@@ -67,7 +76,8 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     shutil.copytree(PROJECT / "include" / "config", config)
     # A busy machine may take a while from one step to the next: the lease must outlive that.
     document = {**DRILL.model_dump(mode="json", exclude_none=True), "lease_seconds": 60}
-    (config / "release" / "drill.yaml").write_text(yaml.safe_dump(document))
+    for name, changes in {"drill": {}, "paired": {"replay": REPLAY}, "slow": SLOW}.items():
+        (config / "release" / f"{name}.yaml").write_text(yaml.safe_dump({**document, **changes}))
     environment = {
         **kept,
         "MASKER_HOME": str(tmp_path / "home"),
@@ -80,10 +90,10 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     }
     made = Installation(tmp_path, environment)
     registering = [sys.executable, "-m", REGISTER, str(tmp_path), "2"]
-    subprocess.run(registering, cwd=PROJECT, env=environment, check=True, timeout=200)
+    subprocess.run(registering, cwd=PROJECT, env=environment, check=True, timeout=600)
     with process(made, "fleet"), process(made, "gateway"):
-        assert made.json("deploy", "--version", "1")["version"] == "1"
-        eventually(f"{made.url}/health/ready", seconds=10)
+        assert made.json("deploy", "--version", "1", "--timeout", "240")["version"] == "1"
+        eventually(f"{made.url}/health/ready", seconds=60)
         yield made
 
 
@@ -126,6 +136,7 @@ def _killed_after_one_step(installation: Installation, log: RolloutLog) -> int:
 
 @contextlib.contextmanager
 def airflow(installation: Installation) -> Iterator[dict[str, str]]:
+    """The environment of an Airflow that knows the DAGs; `run_dag` runs one in it."""
     environment = {
         **installation.environment,
         **airflow_settings.environment(PROJECT / "airflow_settings.yaml"),
@@ -138,27 +149,88 @@ def airflow(installation: Installation) -> Iterator[dict[str, str]]:
     pools = installation.folder / "pools.json"
     pools.write_text(json.dumps(airflow_settings.pools(PROJECT / "airflow_settings.yaml")))
     for command in (["db", "migrate"], ["pools", "import", str(pools)], ["dags", "reserialize"]):
-        subprocess.run([AIRFLOW, *command], env=environment, check=True, capture_output=True, timeout=180)
+        subprocess.run([AIRFLOW, *command], env=environment, check=True, capture_output=True, timeout=600)
     yield environment
 
 
 def test_the_dags_promote_a_healthy_version_and_roll_it_back(installation: Installation) -> None:
     with airflow(installation) as environment, load(installation.url, rate=25) as traffic:
-        promoted = _run(environment, "promote_canary", version="2", policy="drill")
+        promoted = run_dag(environment, "promote_canary", version="2", policy="drill")
         assert promoted.returncode == 0, promoted.stdout[-6000:]
         status = installation.json("release", "status")
         assert (status["progress"]["outcome"], status["shares"]) == ("promoted", {"1.0.1": 1.0})
         assert installation.aliases() == {"champion": "2", "previous": "1"}
         began = time.monotonic()
-        back = _run(environment, "roll_back")
+        back = run_dag(environment, "roll_back")
         assert back.returncode == 0, back.stdout[-6000:]
         print(f"rolled back by the DAG in {time.monotonic() - began:.0f} s")
     assert installation.aliases() == {"champion": "1", "previous": "2"}
     assert traffic.failed == 0
 
 
-def _run(environment: dict[str, str], dag: str, **conf: object) -> subprocess.CompletedProcess[str]:
+def test_a_version_that_is_worse_on_the_same_pictures_meets_no_user(installation: Installation) -> None:
+    making = [sys.executable, "-m", ASTRAY, str(installation.folder / "astray")]
+    made = subprocess.run(
+        making, cwd=PROJECT, env=installation.environment, check=True, capture_output=True, text=True, timeout=900
+    )
+    version = made.stdout.split()[-1]
+    with airflow(installation) as environment, load(installation.url, rate=25) as traffic:
+        refused = run_dag(environment, "promote_canary", version=version, policy="paired")
+    assert refused.returncode != 0
+    assert "is not released: the candidate is worse on the same pictures" in refused.stdout, refused.stdout[-6000:]
+    assert "there is no rollout" in installation.masker("release", "status").stderr
+    assert installation.aliases() == {"champion": "1", "examiner": "1"}
+    with Control(f"sqlite:///{installation.environment['MASKER_HOME']}/control.db") as control:
+        assert [deployment.version for deployment in control.deployments()] == ["1"]
+    assert {name for summary in traffic.summaries for name in summary["by_version"]} == {"1.0.0"}
+    assert traffic.failed == 0
+    (evidence,) = (Path(installation.environment["MASKER_HOME"]) / "store" / "replays").glob("*/*/evidence.json")
+    again = installation.json(
+        "release", "judge", "--policy", str(evidence.with_name("policy.json")), "--evidence", str(evidence)
+    )
+    assert again["verdict"] == "roll_back"
+    assert again == json.loads(evidence.with_name("verdict.json").read_text())
+    print(f"\n{again['reasons'][0]}; {traffic.sent} requests meanwhile")
+
+
+def test_when_airflow_is_killed_for_good_all_traffic_is_the_champions_after_the_lease(
+    installation: Installation,
+) -> None:
+    command = [AIRFLOW, "dags", "test", "promote_canary", "--conf", json.dumps({"version": "2", "policy": "slow"})]
+    with airflow(installation) as environment, httpx.Client(base_url=installation.url, timeout=30) as http:
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as run:
+            _until_the_canary_answers(http, within=900)
+            os.killpg(run.pid, signal.SIGKILL)
+        killed = last = time.monotonic()
+        answers = 0
+        while time.monotonic() < killed + LEASE_SECONDS + PATIENCE_SECONDS + 5:
+            answers += 1
+            if _version(http, answers) == CANARY:
+                last = time.monotonic()
+        assert last - killed < LEASE_SECONDS + PATIENCE_SECONDS
+        print(f"\nthe last answer of the canary came {last - killed:.1f} s after the end of Airflow, of {answers}")
+        installation.json("release", "rollback")
+    assert installation.json("release", "status")["shares"] == {"1.0.0": 1.0}
+
+
+def _until_the_canary_answers(http: httpx.Client, within: float) -> None:
+    deadline, asked = time.monotonic() + within, 0
+    while _version(http, asked := asked + 1) != CANARY:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _version(http: httpx.Client, user: int) -> str:
+    """Of the answer that this user gets."""
+    answer = http.post("/v1/mask", content=FACE, headers={**PNG, "x-user-id": f"user-{user}"})
+    assert answer.status_code == httpx.codes.OK, answer.text
+    return str(answer.headers["x-model-version"])
+
+
+def run_dag(environment: dict[str, str], dag: str, **conf: object) -> subprocess.CompletedProcess[str]:
     command = [AIRFLOW, "dags", "test", dag, "--conf", json.dumps(conf)]
     return subprocess.run(
-        command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400
+        command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
     )

@@ -132,7 +132,8 @@ def test_labels_of_rendered_faces_stay_with_their_pictures(places: Places) -> No
     version = ingest(config.model_copy(update={"reader": reader, "shard_images": 7}), places, workers=2).version
     assert version is not None
     snapshot = open_from(version, places, validated=False)
-    drawn = {one.name: one for batch in reader.batches(1) for one in batch}
+    with reader.open(list(reader.listing()), 1) as opened:
+        drawn = {one.name: one for one in opened}
     for split in snapshot.splits:
         faces = snapshot.load(split, 64)
         names = snapshot.manifest.loc[snapshot.manifest["split"] == split, "name"]
@@ -300,14 +301,16 @@ def test_a_killed_ingestion_leaves_nothing_visible_and_can_be_repeated(
     assert list(staging.iterdir()) == []
 
 
-def test_a_full_disk_is_a_temporary_failure_without_a_trace(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", ["100k", "500k"])
+def test_a_full_disk_is_a_temporary_failure_without_a_trace(size: str, photos: Path, tmp_path: Path) -> None:
     home = tmp_path / "small"
     home.mkdir()
-    script = 'mount -t tmpfs -o size=100k tmpfs "$0" || exit 99; "$@"; code=$?; find "$0" -name "*.json"; exit $code'
+    mount = 'mount -t tmpfs -o size="$SIZE" tmpfs "$0" || exit 99; '
+    script = mount + '"$@"; code=$?; find "$0" -path "*/versions/*"; exit $code'
     command = ["unshare", "-rm", "sh", "-c", script, str(home), *masker("ingest", "--source", str(photos))]
     if shutil.which("unshare") is None:
         pytest.skip("unshare is not installed")
-    done = subprocess.run(command, env=environment(home), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={**environment(home), "SIZE": size}, capture_output=True, text=True, check=False)
     if done.returncode == 99 or "unshare failed" in done.stderr:
         pytest.skip(f"no private mounts here: {done.stderr}")
     assert done.returncode == 75, done.stderr

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import s3fs
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.server import ThreadedMotoServer
 from PIL import Image
+from werkzeug.serving import make_server
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, ConflictError, NotFoundError, TemporaryError
@@ -125,3 +131,77 @@ def test_missing_credentials_are_bad_input(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(BadInputError, match="refuses access"):
         artifacts.read_bytes("s3://faces/x")
+
+
+def test_a_manifest_in_the_bucket_names_pictures_in_the_bucket(tmp_path: Path) -> None:
+    rows: dict[str, list[str]] = {"uri": [], "identity": []}
+    for path in sorted(photos(tmp_path / "photos").rglob("*.png")):
+        artifacts.put_file(f"s3://faces/in/{path.parent.name}/{path.name}", path)
+        rows["uri"].append(f"{path.parent.name}/{path.name}")
+        rows["identity"].append(path.parent.name)
+    artifacts.write_bytes("s3://faces/in/empty.png", b"")
+    rows["uri"] += ["empty.png", "s3://faces/elsewhere/gone.png"]
+    rows["identity"] += ["person-0", "person-0"]
+    pq.write_table(pa.table(rows), tmp_path / "faces.parquet")
+    artifacts.put_file("s3://faces/in/faces.parquet", tmp_path / "faces.parquet")
+
+    def read() -> IngestResult:
+        config = load_config("folder", PROJECT / "include" / "config").named("listed")
+        return ingest(config.reading(source="s3://faces/in/faces.parquet", images=None), Places(tmp_path, STORE), 2)
+
+    first = read()
+    assert (first.read, first.accepted, first.reasons) == (20, 18, {"empty": 1, "missing": 1})
+    artifacts.put_file("s3://faces/in/empty.png", tmp_path / "photos" / "person-0" / "0.png")
+    later = read()
+    assert (later.read, later.accepted, later.duplicates, later.reasons) == (1, 18, 1, {"missing": 1})
+
+
+class Breaking:
+    """moto's S3 behind a door that answers 500 once `uploads` more have come through."""
+
+    def __init__(self) -> None:
+        self.uploads = 0
+        self._app = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        if environ["REQUEST_METHOD"] in ("PUT", "POST"):
+            self.uploads -= 1
+            if self.uploads < 0:
+                start_response("500 Internal Server Error", [("Content-Length", "0"), ("Connection", "close")])
+                return []
+        return self._app(environ, start_response)
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Breaking]:
+    door = Breaking()
+    server = make_server("127.0.0.1", 0, door, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield door
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_store_that_breaks_down_in_the_middle_of_an_upload_shows_nothing_of_it(
+    tmp_path: Path, breaking: Breaking
+) -> None:
+    config = load_config("folder", PROJECT / "include" / "config").named("broken")
+    config = config.reading(source=photos(tmp_path / "photos"), images=None)
+    wanted = ingest(config, Places(tmp_path / "whole", f"file://{tmp_path}/whole/store"), workers=1).snapshot
+    outcomes = []
+    for uploads in (0, 2, 5, 9, 14, 1000):
+        breaking.uploads = uploads
+        try:
+            outcomes.append(ingest(config, Places(tmp_path / "home", STORE), workers=1).snapshot)
+        except TemporaryError:
+            outcomes.append(None)
+            breaking.uploads = 1000
+            assert VersionStore(STORE).semvers("broken") == []
+    assert outcomes[:3] == [None] * 3
+    assert outcomes[-1] == wanted
+    there = open_from("broken-1.0.0", Places(tmp_path / "pod", STORE), validated=False)
+    assert there.load("train", 64).images.any()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 from pydantic import BaseModel
 
 from identity_masker.cli import step
+from identity_masker.cli.data_versions import aids, checkout, diff, forget, gc, verify
+from identity_masker.errors import BadInputError
 from identity_masker.settings import settings
 
 if TYPE_CHECKING:
@@ -35,35 +37,53 @@ class ShowResult(BaseModel):
     validation: dict[str, object] | None
 
 
+def _sources(to: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what to read."""
+    for option in (
+        click.option("--images", type=click.IntRange(min=1), help="Bring in so many pictures at most."),
+        click.option("--name", help="Name of the dataset in the store; default: the configuration's."),
+        click.option(
+            "--source",
+            help="Folder with one sub-folder a person, archive, video, or URI of a manifest; uses the configuration "
+            "`folder` unless --config says another.",
+        ),
+        click.option("--config", "config_name", help="Dataset configuration: a name in include/config/datasets."),
+    ):
+        to = option(to)
+    return to
+
+
 @click.group()
 def command() -> None:
     """Bring in, validate and version faces."""
 
 
 @command.command()
-@click.option("--config", "config_name", help="Dataset configuration: a name in include/config/datasets.")
-@click.option(
-    "--source",
-    type=click.Path(path_type=Path),
-    help="Folder of pictures, one sub-folder a person; uses the configuration `folder` unless --config says another.",
-)
-@click.option("--name", help="Name of the dataset in the store; default: the configuration's.")
-@click.option("--images", type=click.IntRange(min=1), help="Bring in so many pictures at most.")
+@_sources
+@click.option("--plan", help="Make the version of this plan, as `masker data plan` named it; takes no other option.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-def ingest(config_name: str | None, source: Path | None, name: str | None, images: int | None, as_json: bool) -> None:
+def ingest(
+    config_name: str | None, source: str | None, name: str | None, images: int | None, plan: str | None, as_json: bool
+) -> None:
     """Read a source of faces into a new dataset version, which is pending until it is validated.
 
     Every input is accepted, quarantined with a reason, or a duplicate of an accepted one; nothing in the source
-    is changed. The same source gives the same version again.
+    is changed. Only what is new or changed is read. The same source gives the same version again; an ingestion that
+    was killed goes on where it ended.
     """
-    from identity_masker.faces.ingest import SourceRefusedError
-    from identity_masker.faces.ingest import ingest as run
+    from identity_masker.faces import ingest as ingestion
 
-    config = _config(config_name or (FOLDER_CONFIG if source else DEFAULT_CONFIG), name)
-    config = config.reading(source=source, images=images)
+    places, threads = _places(), _threads()
     try:
-        result = run(config, _places(), settings().threads or len(os.sched_getaffinity(0)))
-    except SourceRefusedError as refused:
+        if plan is None:
+            result = ingestion.ingest(_reading(config_name, source, name, images), places, threads)
+        elif given := [option for option in (config_name, source, name, images) if option is not None]:
+            raise BadInputError(
+                "a plan says already what to read", got=f"--plan and {given[0]}", fix="give one of them"
+            )
+        else:
+            result = ingestion.carry_out(plan, places, threads)
+    except ingestion.SourceRefusedError as refused:
         if as_json:
             click.echo(refused.result.model_dump_json())
         raise
@@ -71,10 +91,38 @@ def ingest(config_name: str | None, source: Path | None, name: str | None, image
 
 
 @command.command()
+@_sources
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def plan(config_name: str | None, source: str | None, name: str | None, images: int | None, as_json: bool) -> None:
+    """List a source and say what in it is new, as parts that several machines can read.
+
+    Then comes `masker data read` for each part, and `masker data ingest --plan` makes the version.
+    """
+    from identity_masker.faces import ingest as ingestion
+
+    step.finish(ingestion.plan(_reading(config_name, source, name, images), _places(), _threads()), as_json=as_json)
+
+
+@command.command()
+@click.option("--plan", required=True, help="The plan, as `masker data plan` named it.")
+@click.option("--part", type=click.IntRange(min=0), required=True, help="Which part of it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def read(plan: str, part: int, as_json: bool) -> None:
+    """Read one part of a plan; what of it was read before is not read again."""
+    from identity_masker.faces import ingest as ingestion
+
+    step.finish(ingestion.read(plan, part, _places(), _threads()), as_json=as_json)
+
+
+@command.command()
 @click.option("--dataset", default="latest", help="Version, as `masker data ingest` named it; default: the newest.")
 @click.option("--config", "config_name", help="Take the rules of this configuration, not those of the ingestion.")
+@click.option("--consent", help="Table of who agreed: CSV or Parquet.  [default: that of the configuration]")
+@click.option(
+    "--examiner", help="Who tells people apart: a folder, or `registry`; default: how pictures look from afar."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-def validate(dataset: str, config_name: str | None, as_json: bool) -> None:
+def validate(dataset: str, config_name: str | None, consent: str | None, examiner: str | None, as_json: bool) -> None:
     """Check a dataset version against its rules; only a version that passes can be trained on.
 
     Exits with 2 when a rule of severity `stop` is broken.
@@ -88,7 +136,7 @@ def validate(dataset: str, config_name: str | None, as_json: bool) -> None:
     snapshot = open_from(versions.newest(dataset), _places(), validated=False)
     config = _config(config_name or snapshot.record.config["rules_from"] or snapshot.record.name, None)
     try:
-        result = run(snapshot, config.rules, versions)
+        result = run(snapshot, config.rules, versions, aids(snapshot, consent or config.consent, examiner))
     except RulesBrokenError as broken:
         if as_json:
             click.echo(broken.result.model_dump_json())
@@ -141,6 +189,10 @@ def show(version: str, as_json: bool) -> None:
     step.finish(result, as_json=as_json)
 
 
+for each in (diff, checkout, verify, gc, forget):
+    command.add_command(each)
+
+
 def _print_versions(rows: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -157,6 +209,15 @@ def _places() -> Places:
     from identity_masker.faces.data_repository import Places
 
     return Places(settings().home, settings().store)
+
+
+def _threads() -> int:
+    return settings().threads or len(os.sched_getaffinity(0))
+
+
+def _reading(config_name: str | None, source: str | None, name: str | None, images: int | None) -> DatasetConfig:
+    config = _config(config_name or (FOLDER_CONFIG if source else DEFAULT_CONFIG), name)
+    return config.reading(source=source, images=images)
 
 
 def _config(config_name: str, name: str | None) -> DatasetConfig:

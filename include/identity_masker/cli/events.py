@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from identity_masker.cli import step
 from identity_masker.cli.since import start_of
@@ -28,13 +29,16 @@ def compact(folder: Path | None, as_json: bool) -> None:
 
     May be repeated and interrupted at any time: no event is lost or stored twice.
     """
+    from identity_masker import artifacts
     from identity_masker.telemetry import events
+    from identity_masker.telemetry.events import samples
     from identity_masker.telemetry.events.expiry import expire
 
     config = settings()
     now = datetime.now(UTC)
     result = events.compact(folder or config.events, config.store, now)
-    expire(config.store, "examples", config.example_days, now)
+    expire(artifacts.join(config.store, "events", "examples"), config.example_days, now)
+    expire(artifacts.join(config.store, samples.FOLDER), config.sample_days, now)
     step.finish(result, as_json=as_json)
 
 
@@ -63,6 +67,27 @@ def unit(user: str) -> None:
     from identity_masker.serving import units
 
     print(units.unit(settings().unit_key.get_secret_value(), user))
+
+
+class Withdrawn(BaseModel):
+    """How many pictures of a unit were removed."""
+
+    unit: str
+    removed: int
+
+
+@command.command()
+@click.argument("user")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def withdraw(user: str, as_json: bool) -> None:
+    """Remove every picture that was kept of USER's requests: consent was taken back. Their events stay."""
+    from identity_masker.serving import units
+    from identity_masker.telemetry.events import samples
+
+    config = settings()
+    unit = units.unit(config.unit_key.get_secret_value(), user)
+    removed = samples.withdraw(config.events, config.store, unit)
+    step.finish(Withdrawn(unit=unit, removed=removed), as_json=as_json)
 
 
 def _print(found: list[dict[str, Any]]) -> None:

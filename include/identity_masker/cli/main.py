@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from importlib import import_module
 
 import click
@@ -16,6 +17,7 @@ from identity_masker.telemetry import logs
 BAD_USAGE = 2
 COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("data", "Bring in, validate and version faces."),
+    "features": ("features", "Declare features, bring values in and online, and ask for them."),
     "train": ("train", "Train a masker on a dataset version."),
     "evaluate": ("evaluate", "Attack a trained masker and measure what is left of identity and of use."),
     "register": ("register", "Judge a trained masker at the gate and register it."),
@@ -75,7 +77,25 @@ def run() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; the figures of a DAG's step are pushed, where to is set."""
+    began = time.monotonic()
+    code = _done(arguments)
+    _push(began, code)
+    return code
+
+
+def _push(began: float, code: int) -> None:
+    try:
+        config = settings()
+    except MaskerError:  # said, and the reason of the exit code
+        return
+    if config.step.known and config.pushgateway_url:
+        from identity_masker.telemetry import step_figures
+
+        step_figures.push(config.pushgateway_url, config.step, step_figures.measured(began, code))
+
+
+def _done(arguments: list[str]) -> int:
     try:
         config = settings()
         logs.configure_for_step(

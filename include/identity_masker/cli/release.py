@@ -66,7 +66,7 @@ def judge_command(policy_path: Path, evidence_path: Path, trace_path: Path | Non
 @click.option("--version", "reference", default="challenger", show_default=True, help="challenger, 1.2.0 or 3.")
 @as_json_option
 def preflight(reference: str, as_json: bool) -> None:
-    """Check a version before anything of it is deployed: registered, accepted, hash, loads, smoke pictures."""
+    """Check a version before anything of it is deployed: registered, hash, signature, loads, smoke pictures, memory."""
     from identity_masker.release.preflight import preflight as checked
     from identity_masker.serving.deploy import ModelRegistry
 

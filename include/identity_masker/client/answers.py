@@ -56,6 +56,7 @@ def picture_request(
     accept: str | None,
     user: str | None,
     attributes: Mapping[str, object] | None,
+    consent: bool,
     request_id: str,
 ) -> httpx.Request:
     """`POST /v1/mask`. Raises `BadInputError` for what is no PNG, JPEG or WebP."""
@@ -65,6 +66,7 @@ def picture_request(
         "accept": accept,
         "x-user-id": user,
         "x-user-attributes": json.dumps(attributes) if attributes is not None else None,
+        "x-sample-consent": "yes" if consent else None,
     }
     headers |= {name: value for name, value in optional.items() if value is not None}
     return httpx.Request("POST", "/v1/mask", content=picture, headers=headers)

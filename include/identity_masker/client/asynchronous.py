@@ -52,11 +52,12 @@ class AsyncMaskerClient:
         accept: str | None = None,
         user: str | None = None,
         attributes: Mapping[str, object] | None = None,
+        consent: bool = False,
     ) -> Masked:
         """As `MaskerClient.mask`."""
         name = answers.new_request_id()
         request = answers.picture_request(
-            picture, key=key, accept=accept, user=user, attributes=attributes, request_id=name
+            picture, key=key, accept=accept, user=user, attributes=attributes, consent=consent, request_id=name
         )
         return answers.masked(await self._send(request, name))
 

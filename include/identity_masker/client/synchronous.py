@@ -56,16 +56,18 @@ class MaskerClient:
         accept: str | None = None,
         user: str | None = None,
         attributes: Mapping[str, object] | None = None,
+        consent: bool = False,
     ) -> Masked:
         """The picture with a fictitious identity.
 
         Pictures with the same `key` get the same face. `accept` asks for another format (a media type). `user` stays
-        with the same variant; `attributes` are what experiments choose users by.
+        with the same variant; `attributes` are what experiments choose users by. With
+        `consent` the service may keep the picture for some days: all people in it agreed.
         Raises `BadInputError` for what is no picture, `RefusedError`, and `UnavailableError` after the last try.
         """
         name = answers.new_request_id()
         request = answers.picture_request(
-            picture, key=key, accept=accept, user=user, attributes=attributes, request_id=name
+            picture, key=key, accept=accept, user=user, attributes=attributes, consent=consent, request_id=name
         )
         return answers.masked(self._send(request, name))
 

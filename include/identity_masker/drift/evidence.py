@@ -61,7 +61,7 @@ class Gap(_Document):
 
 
 class Column(_Document):
-    """A numeric or category column. `status` other than tested: `note` says why there are no statistics.
+    """A numeric or category column. `note`: what is odd about it; for a `status` other than tested, why.
 
     `p_value`: of the Kolmogorov-Smirnov test or, for categories, the chi-square test. `bins_p_value`: chi-square over
     the bins of the stability index. `combined_p_value`: of both, what the verdict rests on. `rank_mean`: P(reference

@@ -33,7 +33,8 @@ class Share(NamedTuple):
 
     def finding(self, adjusted: float) -> Finding:
         before, now = self.gap.reference, self.gap.current
-        text = f"{self.what} in {now:.3g} of the rows, {before:.3g} in the reference; adjusted p {adjusted:.2g}"
+        shares = f"{_percent(now)} of the rows, {_percent(before)} in the reference"
+        text = f"{self.what} in {shares}; adjusted p {adjusted:.2g}"
         return Finding(column=self.name, severity="fault", text=text)
 
 
@@ -81,10 +82,14 @@ def _column_notes(column: Column) -> Iterator[str]:
         yield "constant in the reference, varying in the current window"
     if column.new_categories:
         names = ", ".join(repr(name) for name in column.new_categories[:5])
-        yield f"categories that the reference has not, {column.new_category_share:.3g} of the rows: {names}"
+        yield f"categories that the reference has not, {_percent(column.new_category_share)} of the rows: {names}"
     if column.outside_reference >= OUTSIDE_WORTH_TELLING:
-        yield f"{column.outside_reference:.3g} of the rows outside the range of the reference"
+        yield f"{_percent(column.outside_reference)} of the rows outside the range of the reference"
 
 
 def _impossible(column: Column) -> str:
-    return f"{column.out_of_range:.3g} of the values outside the limits of the policy"
+    return f"{_percent(column.out_of_range)} of the values outside the limits of the policy"
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.3g} %"

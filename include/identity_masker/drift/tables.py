@@ -23,6 +23,9 @@ READERS = {
 }
 
 
+FORMATS = "a .parquet or .csv file, a folder of .parquet files, or a pattern with *"
+
+
 def summarise(
     source: str, policy: DriftPolicy, *, seed: int = 0, threads: int = 1, memory: str = MEMORY
 ) -> TableSummary:
@@ -39,7 +42,9 @@ def summarise(
             for batch in batches:
                 summary.update(batch)
         except (duckdb.Error, pa.ArrowException) as error:
-            raise BadInputError(f"the table {source} cannot be read", got=_first_line(error)) from error
+            raise BadInputError(
+                f"the table {source} cannot be read", got=_first_line(error), allowed=FORMATS
+            ) from error
     return summary
 
 
@@ -56,9 +61,9 @@ def _reader(source: str) -> tuple[str, list[Any]]:
     if path.is_dir():
         path = path / "**" / "*.parquet"
     if path.suffix.lower() not in READERS:
-        raise BadInputError("this is not a table", got=source, allowed="a .parquet or .csv file")
+        raise BadInputError("this is not a table", got=source, allowed=FORMATS)
     if not any(sign in str(path) for sign in "*?[") and not path.is_file():
-        raise NotFoundError("there is no such table", got=source)
+        raise NotFoundError("there is no such table", got=source, allowed=FORMATS)
     csv = path.suffix.lower() == ".csv"
     return READERS[path.suffix.lower()], [str(path), list(ABSENT)] if csv else [str(path)]
 

@@ -14,6 +14,7 @@ from identity_masker.statistics.distances import Estimate, distances
 from identity_masker.statistics.quantile_sketch import SortedSample
 from identity_masker.statistics.samples import Floats
 from identity_masker.statistics.stability import (
+    SURPRISING,
     homogeneity,
     share_p_value,
     stability_index,
@@ -94,9 +95,16 @@ def compare_categories(name: str, before: CategorySummary, now: CategorySummary,
         effect=Effect.of(total_variation(first, second, policy.confidence), "share of rows"),
         new_categories=tuple(sorted(unseen, key=unseen.__getitem__, reverse=True)[:TOP]),
         new_category_share=sum(unseen.values()) / now.count,
+        note=_of_rows(before, now),
         constant=(len(before.counts) == 1 and before.complete, len(now.counts) == 1 and now.complete),
         histogram=_bars(first, second, names),
     )
+
+
+def _of_rows(before: CategorySummary, now: CategorySummary) -> str:
+    if not (before.names_rows or now.names_rows):
+        return ""
+    return f"nearly every row has a value of its own {'now' if now.names_rows else 'in the reference'}"
 
 
 def missing_gap(before_missing: int, before_rows: int, now_missing: int, now_rows: int) -> Gap | None:
@@ -165,21 +173,29 @@ def _unseen(before: CategorySummary, now: CategorySummary) -> dict[str, int]:
 def _cells(before: CategorySummary, now: CategorySummary) -> tuple[Floats, Floats, list[str]]:
     """Counts of the categories that are frequent in both windows together, the rest in one cell.
 
-    Where the list ends is a matter of the summed count alone: to choose among equal ones would favour a side.
+    Where the list ends is a matter of the summed count alone: to choose among equal ones would favour a side. What
+    chance cannot explain is on it in any case (`stability.SURPRISING`).
     """
     total = dict(before.counts)
     for name, count in now.counts.items():
         total[name] = total.get(name, 0) + count
     needed = EXPECTED * (before.count + now.count) / min(before.count, now.count)
+    smaller = min(before, now, key=lambda side: side.count)
+    frequent = {name for name, count in smaller.counts.items() if total[name] < needed and _surprises(count)}
     if len(total) > MOST_CELLS:
         needed = max(needed, sorted(total.values(), reverse=True)[MOST_CELLS] + 1)
-    names = sorted((name for name in total if total[name] >= needed), key=lambda name: (-total[name], name))
+    frequent |= {name for name in total if total[name] >= needed}
+    names = sorted(frequent, key=lambda name: (-total[name], name))[: 2 * MOST_CELLS]
     columns = [np.array([side.counts.get(name, 0) for name in names], dtype=np.float64) for side in (before, now)]
     rests = [side.count - column.sum() for side, column in zip((before, now), columns, strict=True)]
     if sum(rests) > 0:
         names.append("(all others)")
         columns = [np.append(column, rest) for column, rest in zip(columns, rests, strict=True)]
     return columns[0], columns[1], names
+
+
+def _surprises(count: int) -> bool:
+    return count >= SURPRISING * EXPECTED
 
 
 def _numeric_side(side: NumericSummary) -> Side:

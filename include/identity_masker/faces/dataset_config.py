@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.decode import Limits
-from identity_masker.faces.readers import AnyReader, FolderReader
+from identity_masker.faces.readers import AnyReader, FolderReader, ManifestReader, RenderedReader, reader_of
 from identity_masker.faces.rules import Rule
 from identity_masker.faces.splits import SplitConfig
 
@@ -29,11 +29,17 @@ class DatasetConfig(BaseModel):
     description: str = ""
     reader: AnyReader
     size: int = Field(default=64, ge=16, le=1024, description="Side in pixels of the stored squares.")
+    crop: Literal["centre", "anchors"] = Field(
+        default="centre", description="Take the middle of a picture, or align the face where its anchors are known."
+    )
     limits: Limits = Limits()
     refuse_wrong_extension: bool = Field(default=True, description="Quarantine a PNG that is named .jpg.")
     shard_images: int = Field(default=512, ge=1, le=65536)
     splits: SplitConfig = SplitConfig()
     rules: dict[str, Rule] = Field(default_factory=dict, description="Checked by `masker data validate`.")
+    consent: str | None = Field(
+        default=None, description="Table of who agreed: CSV or Parquet with identity, given_on and withdrawn_on."
+    )
     rules_from: str | None = Field(default=None, description="Configuration whose rules apply, if not that of `name`.")
 
     def named(self, name: str) -> Self:
@@ -44,17 +50,25 @@ class DatasetConfig(BaseModel):
             )
         return self.model_copy(update={"name": name, "rules_from": self.rules_from or self.name})
 
-    def reading(self, *, source: Path | None, images: int | None) -> Self:
-        """This configuration with another folder, or with fewer images, as the command line asks."""
+    def reading(self, *, source: Path | str | None, images: int | None) -> Self:
+        """This configuration with another source, or with fewer images, as the command line asks.
+
+        A configuration for folders reads archives, manifests and videos too, by the ending of the source.
+        """
         reader: AnyReader = self.reader
         if source is not None:
-            if not isinstance(reader, FolderReader):
+            if isinstance(reader, RenderedReader):
                 raise BadInputError(
-                    "this dataset does not read a folder",
+                    "this dataset does not read a source",
                     got=f"--source with the configuration {self.name}, whose reader is {reader.kind}",
-                    fix="leave --config away, or name one whose reader is folder",
+                    fix="leave --config away, or name one whose reader is not the renderer",
                 )
-            reader = reader.model_copy(update={"path": source})
+            other = reader_of(str(source)) if isinstance(reader, FolderReader) else reader
+            path: Path | str = str(source) if isinstance(other, ManifestReader) else Path(source)
+            kept = (
+                {"identity": reader.identity} if isinstance(reader, FolderReader) and hasattr(other, "identity") else {}
+            )
+            reader = other.model_copy(update={"path": path, **kept})
         if images is not None:
             reader = reader.limited(images)
         return self.model_copy(update={"reader": reader})

@@ -19,6 +19,9 @@ _BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _SCAN = b"\xff\xda"
+_TABLES = 0xDB
+_STANDARD_SUM = 3688
+"""Of the 64 numbers of the luma table in annex K, which is quality 50."""
 _BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
 # Start-of-frame markers: 0xC0 to 0xCF without DHT (C4), JPG (C8) and DAC (CC).
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -57,6 +60,28 @@ def scans(content: bytes, image_format: str) -> int:
     """How many passes over the pixels a decoder makes; above 1 for progressive JPEG."""
     # Inside compressed JPEG data a byte 0xFF is followed by 0x00, so the pair is a marker.
     return content.count(_SCAN) if image_format == "JPEG" else 1
+
+
+def jpeg_quality(content: bytes) -> float | None:
+    """The quality from 1 to 100 at which the reference encoder would make this JPEG; None for another format.
+
+    It is read off the table by which luma was quantised (ITU-T T.81, annex K, scaled as libjpeg does).
+    """
+    if not content.startswith(_JPEG):
+        return None
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] not in _FRAME_MARKERS:
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        # A table of 8-bit numbers whose identifier is 0; 12-bit pictures have wider ones.
+        if content[at + 1] == _TABLES and content[at + 4 : at + 5] == b"\0":
+            return _quality_of(sum(content[at + 5 : at + 69]))
+        at += 2 + length
+    return None
+
+
+def _quality_of(table_sum: int) -> float:
+    scale = max(1.0, 100 * table_sum / _STANDARD_SUM)
+    return round(min(100.0, max(1.0, 5000 / scale if scale > 100 else (200 - scale) / 2)), 1)
 
 
 def _png_size(content: bytes) -> tuple[int, int] | None:

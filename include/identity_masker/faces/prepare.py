@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from identity_masker.faces.dataset_config import DatasetConfig
 from identity_masker.faces.decode import UndecodableError, decode
-from identity_masker.faces.formats import extension_fits, format_of
-from identity_masker.faces.normalise import pixel_hash, square, square_points
+from identity_masker.faces.formats import extension_fits, format_of, jpeg_quality
+from identity_masker.faces.normalise import aligned, pixel_hash, square, square_points
 from identity_masker.faces.readers.source import FaceInput, Labels
 from identity_masker.faces.schema import PIXELS
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A usable input. Hashes are SHA-256: `content_hash` of the source's pixels, `image_hash` of `pixels`."""
+    """A usable input. Hashes are SHA-256: `content_hash` of the source's pixels, `image_hash` of `pixels`.
+
+    `side` is how many pixels of the source the square's side is long, `jpeg_quality` is None for other formats.
+    """
 
     name: str
     identity: str
@@ -28,6 +31,8 @@ class Prepared:
     source_bytes: int
     width: int
     height: int
+    side: float
+    jpeg_quality: float | None
     labels: Labels | None
 
 
@@ -51,14 +56,16 @@ def prepare(source: FaceInput, config: DatasetConfig) -> Prepared | Refused:
 
 def _prepared(source: FaceInput, config: DatasetConfig) -> Prepared:
     content = source.read(config.limits)
+    quality = None
     if isinstance(content, bytes):
         pixels, image_format, size = _decoded(source.name, content, config), format_of(content) or "", len(content)
+        quality = jpeg_quality(content)
     else:
         pixels, image_format, size = content, PIXELS, content.nbytes
     if source.identity is None:
         raise UndecodableError("no_identity", got=source.name)
     height, width = pixels.shape[:2]
-    squared = np.ascontiguousarray(square(pixels, config.size))
+    squared, labels, side = _squared(pixels, source.labels, config)
     content_hash = pixel_hash(pixels)
     return Prepared(
         name=source.name,
@@ -70,7 +77,9 @@ def _prepared(source: FaceInput, config: DatasetConfig) -> Prepared:
         source_bytes=size,
         width=width,
         height=height,
-        labels=_moved(source.labels, width, height),
+        side=side,
+        jpeg_quality=quality,
+        labels=labels,
     )
 
 
@@ -82,7 +91,25 @@ def _decoded(name: str, content: bytes, config: DatasetConfig) -> NDArray[np.uin
     return pixels
 
 
+def _squared(
+    pixels: NDArray[np.uint8], labels: Labels | None, config: DatasetConfig
+) -> tuple[NDArray[np.uint8], Labels | None, float]:
+    """The square, the labels with their points as fractions of it, and its side in pixels of the source."""
+    height, width = pixels.shape[:2]
+    anchors = None if labels is None else labels.anchors
+    if config.crop == "anchors" and anchors is not None and np.isfinite(anchors).all():
+        squared, anchors, side = aligned(pixels, anchors, config.size)
+        return np.ascontiguousarray(squared), replace(labels or Labels(), landmarks=None, anchors=anchors), side
+    return np.ascontiguousarray(square(pixels, config.size)), _moved(labels, width, height), float(min(width, height))
+
+
 def _moved(labels: Labels | None, width: int, height: int) -> Labels | None:
-    if labels is None or labels.landmarks is None or width == height:
-        return labels
-    return Labels(labels.factors, square_points(labels.landmarks, width, height))
+    if labels is None:
+        return None
+    landmarks, anchors = labels.landmarks, labels.anchors
+    if landmarks is not None:
+        landmarks = square_points(landmarks, width, height)
+    if anchors is not None:
+        shares: NDArray[np.float32] = (anchors / (width, height)).astype(np.float32)
+        anchors = square_points(shares, width, height)
+    return replace(labels, landmarks=landmarks, anchors=anchors)

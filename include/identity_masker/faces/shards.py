@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from identity_masker.errors import BadInputError
 from identity_masker.faces.schema import SHARDS
 
+_NAME = 20
+"""Letters of a shard's checksum in its name."""
+
 
 class Place(NamedTuple):
     """Where an image lies: the shard's path in the snapshot, and the row in it."""
@@ -26,41 +29,69 @@ class Place(NamedTuple):
 
 
 class ShardWriter:
-    """Writes squares of one size into numbered shards, a series of them for each bucket.
+    """Writes squares of one size into shards, a series of them for each bucket.
 
-    A bucket is a split: reading one split touches only its own shards.
+    A bucket is a split: reading one split touches only its own shards. A shard is named by its content, so that
+    shards which were written apart from one another can lie in one folder.
     """
 
     def __init__(self, folder: Path, size: int, images_a_shard: int) -> None:
         self._folder = folder
         self._size = size
         self._full = images_a_shard
-        self._open: dict[str, list[bytes]] = {}
-        self._written: dict[str, int] = {}
+        self._open: dict[str, list[tuple[int, bytes]]] = {}
+        self._places: dict[int, Place] = {}
+        self._added = 0
         (folder / SHARDS).mkdir(parents=True, exist_ok=True)
 
-    def add(self, bucket: str, pixels: NDArray[np.uint8]) -> Place:
+    def add(self, bucket: str, pixels: NDArray[np.uint8]) -> None:
         """Append one image; it is on disk once its shard is full or `close` was called."""
         waiting = self._open.setdefault(bucket, [])
-        waiting.append(pixels.tobytes())
-        place = Place(self._path(bucket), len(waiting) - 1)
+        waiting.append((self._added, pixels.tobytes()))
+        self._added += 1
         if len(waiting) == self._full:
             self._write(bucket)
-        return place
 
-    def close(self) -> None:
+    def close(self) -> list[Place]:
+        """Write what is left; the places of all images in the order in which they were added."""
         for bucket in sorted(self._open):
             self._write(bucket)
-
-    def _path(self, bucket: str) -> str:
-        return f"{SHARDS}/{bucket}-{self._written.get(bucket, 0):05d}.parquet"
+        return [self._places[number] for number in range(self._added)]
 
     def _write(self, bucket: str) -> None:
-        images = self._open.pop(bucket)
-        kind = pa.binary(self._size * self._size * 3)
-        table = pa.table({"image": pa.array(images, kind)}).replace_schema_metadata({"size": str(self._size)})
-        pq.write_table(table, self._folder / self._path(bucket), compression="zstd", use_dictionary=False)
-        self._written[bucket] = self._written.get(bucket, 0) + 1
+        waiting = self._open.pop(bucket)
+        path = write_shard(self._folder, bucket, [image for _, image in waiting], self._size)
+        self._places |= {number: Place(path, row) for row, (number, _) in enumerate(waiting)}
+
+
+def write_shard(folder: Path, bucket: str, images: list[bytes], size: int) -> str:
+    """Write one shard of raw squares into `folder`; its path there."""
+    table = pa.table({"image": pa.array(images, pa.binary(size * size * 3))})
+    out = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata({"size": str(size)}), out, compression="zstd", use_dictionary=False,
+        write_statistics=False,
+    )  # fmt: skip
+    content = out.getvalue()
+    path = f"{SHARDS}/{bucket}-{hashlib.sha256(content).hexdigest()[:_NAME]}.parquet"
+    (folder / path).write_bytes(content)
+    return path
+
+
+def without(folder: Path, shard: str, rows: list[int], size: int) -> str | None:
+    """Put a shard of only `rows`, in this order, in the place of `shard`; its path, None when no row is left."""
+    column = pq.read_table(folder / shard)["image"]
+    (folder / shard).unlink()
+    if not rows:
+        return None
+    bucket = Path(shard).name.rpartition("-")[0]
+    return write_shard(folder, bucket, column.take(pa.array(rows)).to_pylist(), size)
+
+
+def images_in(path: Path) -> int:
+    """How many images the shard at `path` holds."""
+    rows: int = pq.read_metadata(path).num_rows
+    return rows
 
 
 def read_shard(path: Path, sha256: str, size: int) -> NDArray[np.uint8]:

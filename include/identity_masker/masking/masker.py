@@ -117,8 +117,7 @@ class FactorBottleneckMasker:
     def _read(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         if pictures.shape[-1] != self.size:
             pictures = functional.interpolate(pictures, size=(self.size, self.size), mode="bilinear", antialias=True)
-        with precision(self.device, self.precision):
-            factors = self.network(pictures * 2 - 1).factors
+        factors = self._factors(pictures)
         return quantise(self._steady(pictures, factors), self.config.bits), torch.isfinite(factors).all()
 
     def _steady(self, pictures: Tensor, factors: Tensor) -> Tensor:
@@ -129,7 +128,12 @@ class FactorBottleneckMasker:
         if len(pictures) == 1 or self.device.type != "cpu" or torch.compiler.is_compiling():
             return factors
         for row in near_edge(factors, self.config.bits).nonzero().flatten().tolist():
-            factors[row] = self.network(pictures[row : row + 1] * 2 - 1).factors[0]
+            factors[row] = self._factors(pictures[row : row + 1])[0]
+        return factors
+
+    def _factors(self, pictures: Tensor) -> Tensor:
+        with precision(self.device, self.precision):
+            factors: Tensor = self.network(pictures * 2 - 1).factors
         return factors
 
 

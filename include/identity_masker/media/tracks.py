@@ -26,6 +26,8 @@ HOLD_S = 0.25
 REACH = 0.45
 """How far a face may be from where it should be, in sides of its square."""
 LARGEST_GROWTH = 1.6
+RECENT = 6
+"""Findings that say how fast a face moves; two alone would take the detector's trembling for speed."""
 SMOOTHNESS_S = 0.1
 """Standard deviation of the Gaussian that a path is smoothed with."""
 
@@ -52,12 +54,13 @@ class _Track:
     squares: list[Square] = field(default_factory=list)
 
     def expected(self, frame: int) -> Square:
-        """Where the face should be in `frame`: it goes on as in the last two findings."""
+        """Where the face should be in `frame`: it goes on as in its last few findings."""
         last = self.squares[-1]
         if len(self.squares) < 2:
             return last
-        before = self.squares[-2]
-        share = min(frame - self.frames[-1], 3) / (self.frames[-1] - self.frames[-2])
+        back = min(len(self.squares), RECENT)
+        before = self.squares[-back]
+        share = (frame - self.frames[-1]) / (self.frames[-1] - self.frames[-back])
         return Square(last.x + (last.x - before.x) * share, last.y + (last.y - before.y) * share, last.side)
 
 

@@ -15,6 +15,7 @@ from identity_masker.monitoring import exporter
 from identity_masker.monitoring.refresher import OWN
 from identity_masker.monitoring.sample import Family
 from identity_masker.serving.board import Board
+from identity_masker.serving.characteristics import Characteristics
 from identity_masker.serving.fleet_measures import FleetMeasures
 from identity_masker.serving.gateway_measures import GatewayMeasures
 from identity_masker.serving.quality_measures import QualityMeasures
@@ -22,6 +23,7 @@ from identity_masker.serving.server_measures import ServerMeasures
 from identity_masker.settings import Settings
 from identity_masker.telemetry.events.measures import EventMeasures
 from identity_masker.telemetry.metrics import HttpMetrics
+from identity_masker.telemetry.step_figures import LABELS, StepMeasures, SuccessMeasures
 
 Row = tuple[str, str, str, str]
 """Name as queries use it, kind, labels, help."""
@@ -51,9 +53,13 @@ def _processes() -> list[tuple[str, list[Row]]]:
     gateway = HttpMetrics("gateway")
     GatewayMeasures(gateway, Board())
     EventMeasures(gateway.registry)
+    Characteristics(lambda _: {}, gateway.registry)
     QualityMeasures(gateway.registry)
     alerts = HttpMetrics("alerts")
     ServiceMeasures(alerts.registry, ())
+    steps = CollectorRegistry()
+    StepMeasures(steps)
+    SuccessMeasures(steps)
     fleet = CollectorRegistry()
     with TemporaryDirectory() as folder:
         FleetMeasures(fleet, Path(folder))
@@ -62,6 +68,7 @@ def _processes() -> list[tuple[str, list[Row]]]:
         ("Model server", list(_registered(server.registry))),
         ("Fleet", list(_registered(fleet))),
         ("Alert service", list(_registered(alerts.registry))),
+        ("Steps of DAGs, pushed", [_of_step(row) for row in _registered(steps)]),
     ]
 
 
@@ -74,6 +81,12 @@ def _registered(registry: CollectorRegistry) -> Iterator[Row]:
             yield name, metric.type, ", ".join(collector._labelnames), metric.documentation
         elif isinstance(collector, QualityMeasures):
             yield from map(_collected, collector.collect())
+
+
+def _of_step(row: Row) -> Row:
+    """With the labels that the push adds."""
+    name, kind, _, text = row
+    return name, kind, ", ".join(LABELS), text
 
 
 def _collected(metric: Metric) -> Row:

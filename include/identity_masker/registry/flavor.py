@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
     from identity_masker.masking.masker import Masker
 
 MASKER_FOLDER = "data/masker"
@@ -49,18 +51,23 @@ def save(masker_folder: Path, size: int, target: Path) -> None:
 
 def _save(masker_folder: Path, size: int, target: Path) -> None:
     from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
     from identity_masker.faces import render
 
-    pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))])
-    signature = ModelSignature(pictures, pictures, ParamSchema([ParamSpec("key", "string", "row")]))
     pyfunc.save_model(
         path=str(target),
         loader_module=__name__,
         data_path=str(masker_folder),
-        signature=signature,
+        signature=signature(size),
         input_example=render.draw(EXAMPLE_WORLD, np.arange(1), np.zeros(1, np.int64), size).images,
         pip_requirements=list(REQUIREMENTS),
     )
+
+
+def signature(size: int) -> ModelSignature:
+    """What a masker of `size` takes and gives: pictures (N, size, size, 3) of uint8, and a prefix of the keys."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, size, size, 3))])
+    return ModelSignature(pictures, pictures, ParamSchema([ParamSpec("key", "string", "row")]))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow.exceptions import MlflowException
 
@@ -18,6 +18,9 @@ from identity_masker.registry.flavor import MASKER_FOLDER
 from identity_masker.registry.semver import Lineage, Semver, following
 from identity_masker.registry.tracking import calls
 from identity_masker.settings import settings
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
 
 MODEL = "identity-masker"
 ALIASES = ("champion", "challenger", "previous")
@@ -213,6 +216,14 @@ def download(version: ModelVersion) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         fetched.replace(target)
     return target
+
+
+def signature(version: ModelVersion) -> ModelSignature | None:
+    """What the version takes and gives, as it was registered; None for one without."""
+    from mlflow.models import get_model_info
+
+    with calls():
+        return get_model_info(version.source).signature
 
 
 def _made(folder: Path) -> Path:

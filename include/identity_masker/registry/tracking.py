@@ -39,10 +39,16 @@ UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 def client() -> MlflowClient:
     """A client of the tracking server of the settings. Raises `TemporaryError` when it does not answer."""
     uri = settings().tracking_uri
+    found = client_of(uri)
+    set_tracking_uri(uri)
+    return found
+
+
+def client_of(uri: str) -> MlflowClient:
+    """A client of the tracking server at `uri`. Raises `TemporaryError` when it does not answer."""
     if uri.startswith("http"):
         _ask(uri)
         _load_plugins()
-    set_tracking_uri(uri)
     return MlflowClient(uri)
 
 

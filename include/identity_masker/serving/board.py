@@ -16,6 +16,9 @@ from identity_masker.serving.upstream import Upstream
 from identity_masker.telemetry import logs
 
 POLL_SECONDS = 0.25
+LOOK_SECONDS = 0.05
+"""Between two looks at the number of the routing table: a version that is taken back answers for no longer."""
+
 STALE_SECONDS = 15.0
 """A fleet writes each endpoint's heartbeat every second; one as old as this has no fleet any more."""
 
@@ -125,7 +128,7 @@ def _last_resort(servers: list[Server]) -> list[Server]:
 
 
 class Watcher:
-    """Reads the control database several times a second, in a thread of its own."""
+    """Reads the control database several times a second, and at once when the routing table changes. In a thread."""
 
     def __init__(self, board: Board, url: str, changed: Callable[[], None] = lambda: None) -> None:
         """`changed()` is called on the event loop after each successful read."""
@@ -134,6 +137,7 @@ class Watcher:
         self._changed = changed
         self._control: Control | None = None
         self._newest: Revision | None = None
+        self._read_at = 0.0
         self._stop = threading.Event()
         self.trouble = ""
 
@@ -159,21 +163,26 @@ class Watcher:
                 self._troubled(str(error))
             else:
                 self._troubled("")
-                with contextlib.suppress(RuntimeError):  # the loop has ended; so does this thread
-                    self._loop.call_soon_threadsafe(self._apply, *read)
-            self._stop.wait(POLL_SECONDS)
+                if read is not None:
+                    with contextlib.suppress(RuntimeError):  # the loop has ended; so does this thread
+                        self._loop.call_soon_threadsafe(self._apply, *read)
+            self._stop.wait(LOOK_SECONDS)
         if self._control is not None:
             self._control.close()
 
-    def _read(self) -> tuple[Revision | None, list[Endpoint]]:
+    def _read(self) -> tuple[Revision | None, list[Endpoint]] | None:
+        """None when the routing table is the same and the model servers were read a moment ago."""
         if self._control is None:
             self._control = Control(self._url)
         number = self._control.revision_number()
-        if number == 0:
-            self._newest = None
-        elif self._newest is None or self._newest.number != number:
-            self._newest = self._control.revision()
-        return self._newest, self._control.endpoints()
+        known = self._newest.number if self._newest else 0
+        if number == known and time.monotonic() - self._read_at < POLL_SECONDS:
+            return None
+        if number != known:
+            self._newest = self._control.revision() if number else None
+        endpoints = self._control.endpoints()
+        self._read_at = time.monotonic()
+        return self._newest, endpoints
 
     def _apply(self, revision: Revision | None, endpoints: list[Endpoint]) -> None:
         self._board.apply(revision, endpoints)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from identity_masker.serving.answers import PAIRED
 from identity_masker.serving.appearance import Appearance, appearance
+from identity_masker.serving.consented import Consented
 from identity_masker.serving.examples import Examples
 from identity_masker.serving.exposures import Attributes, Exposure, Seen
 from identity_masker.serving.quality import Quality, Sampler, Scores
@@ -39,11 +40,14 @@ log = logs.logger(__name__)
 class Served:
     """What the gateway knows of one request; it fills this in as it goes along.
 
-    `paired`: of a shadow's answer, the version and the answer that the user got.
+    `consent`: whether the picture may be kept. `strength`: the masking strength that the user chose once, for requests
+    that ask for none. `paired`: of a shadow's answer, the version and the answer that the user got.
     """
 
     unit: str = ""
+    source: str = ""
     attributes: Attributes = field(default_factory=dict)
+    strength: float | None = None
     exposures: tuple[Exposure, ...] = ()
     variant: str = ""
     version: str = ""
@@ -51,6 +55,7 @@ class Served:
     via: str = ""
     picture: bytes = b""
     reply: Reply | None = None
+    consent: bool = False
     paired: tuple[str, Reply] | None = None
 
     def held(self) -> int:
@@ -92,9 +97,17 @@ class RequestLog:
     The event of a request whose quality is measured is appended once it is known.
     """
 
-    def __init__(self, events: EventLog, quest: Quest | None = None, *, example_seconds: float = 0.0) -> None:
-        """`example_seconds`: between two masked answers that are kept; 0 keeps none."""
+    def __init__(
+        self,
+        events: EventLog,
+        quest: Quest | None = None,
+        consented: Consented | None = None,
+        *,
+        example_seconds: float = 0.0,
+    ) -> None:
+        """`consented` keeps pictures that may be. `example_seconds`: between two masked answers that are kept, or 0."""
         self._quest = quest
+        self._consented = consented
         self._requests = events.writer("requests")
         self._exposures = events.writer("exposures")
         self._examples = Examples(events.writer("examples"), example_seconds)
@@ -145,10 +158,18 @@ class RequestLog:
             self._expose(answered, exposure)
         looks, served = self._appearance(answered), answered.served
         event = _request(answered, looks)
+        event["sample"] = self._sample(answered, str(event["event_id"])) if looks.masked_code else None
         if not self._quests(answered, event):
             self._requests.append(event)
         if looks.masked_code and served.reply is not None and served.paired is None:
             self._examples.offer(answered.exchange.request_id, served.version, served.reply.body, answered.time)
+
+    def _sample(self, answered: _Answered, event_id: str) -> str | None:
+        """Where the picture that came in is kept, if it may be and is."""
+        served = answered.served
+        if self._consented is None or not served.consent:
+            return None
+        return self._consented.keep(served.picture, event_id, served.unit, answered.time)
 
     def _quests(self, answered: _Answered, event: dict[str, Any]) -> bool:
         """Whether the quality is being measured; the event is then appended with it."""
@@ -203,6 +224,7 @@ def _request(answered: _Answered, looks: Appearance) -> dict[str, Any]:
         "time": answered.time,
         "request_id": answered.exchange.request_id,
         "unit": served.unit,
+        "source": served.source or None,
         "variant": served.variant,
         "version": served.version,
         "semver": served.semver,

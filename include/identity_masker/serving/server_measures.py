@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -103,29 +103,29 @@ class ServerMeasures:
         self._batch.observe(pictures)
         self._seconds.observe(seconds)
 
-    def timed(self, stage: Stage) -> Timed:
+    def timed(self, stage: Stage) -> AbstractContextManager[None]:
         """Times what runs inside; what fails is not counted: its time says nothing of the stage."""
-        return Timed(stage, self._stages[stage])
+        timed = Timed(self._stages[stage])
+        return _traced(stage, timed) if tracing.recorded() else timed
 
 
 class Timed:
-    """A context that observes its time, and is a span where traces are taken.
+    """A context that observes its time. A class, as it is entered several times a request."""
 
-    A class, as it is entered several times a request.
-    """
+    __slots__ = ("_began", "_histogram")
 
-    __slots__ = ("_began", "_histogram", "_span")
-
-    def __init__(self, stage: Stage, histogram: Histogram) -> None:
-        self._histogram, self._span = histogram, tracing.within(stage)
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
 
     def __enter__(self) -> None:
-        self._span.__enter__()
         self._began = time.perf_counter()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._histogram.observe(time.perf_counter() - self._began)
-        self._span.__exit__(kind, error, trace)
+
+
+@contextmanager
+def _traced(stage: Stage, timed: Timed) -> Iterator[None]:
+    with tracing.within(stage), timed:
+        yield

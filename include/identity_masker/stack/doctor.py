@@ -62,7 +62,7 @@ def examine(config: Settings) -> Report:
         _service("alerts", f"http://{config.host}:{config.alerts_port}/health/live"),
         _alert_channels(config),
         _service("exporter", f"http://{config.host}:{config.exporter_port}/metrics"),
-        *(_optional(program) for program in optional.PROGRAMS),
+        *(_optional(program) for program in optional.PROGRAMS.values()),
         *_ports(config),
         _kubernetes(needed=config.target == "kubernetes"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from string import Template
 
@@ -9,24 +10,35 @@ from identity_masker.settings import PROJECT, Settings
 
 FOLDER = PROJECT / "docker" / "prometheus"
 TEMPLATE = FOLDER / "local.yml"
-NODE_JOB = "\n  - job_name: node\n    static_configs: [{targets: [$node_exporter]}]\n"
+JOBS = {
+    "node-exporter": "\n  - job_name: node\n    static_configs: [{targets: [$node_exporter]}]\n",
+    "alertmanager": "\n  - job_name: alertmanager\n    static_configs: [{targets: [$alertmanager]}]\n",
+    # The labels of what was pushed name the step; those of the target would hide them.
+    "pushgateway": "\n  - job_name: pushgateway\n    honor_labels: true\n"
+    "    static_configs: [{targets: [$pushgateway]}]\n",
+}
+ALERTING = "\nalerting:\n  alertmanagers: [{static_configs: [{targets: [$alertmanager]}]}]\n"
 
 
-def write(config: Settings, folder: Path, *, node_exporter: bool) -> Path:
+def write(config: Settings, folder: Path, services: Collection[str]) -> Path:
     """Write prometheus.yml and the token that it presents to the gateway into `folder`; the former's path.
 
-    The token is MASKER_TOKEN; a gateway that asks for none does not look at what it gets.
+    The token is MASKER_TOKEN; a gateway that asks for none does not look at what it gets. `services`: what of `JOBS`
+    the stack runs.
     """
     token, file = folder / "prometheus.token", folder / "prometheus.yml"
     token.touch(mode=0o600)
     token.write_text(config.token.get_secret_value() if config.token else "none")
-    file.write_text(configuration(config, token, node_exporter=node_exporter))
+    text = TEMPLATE.read_text() + "".join(job for service, job in JOBS.items() if service in services)
+    if "alertmanager" in services:
+        text += ALERTING
+    file.write_text(Template(text).substitute(_places(config, token)))
     return file
 
 
-def configuration(config: Settings, token: Path, *, node_exporter: bool) -> str:
-    """The text of prometheus.yml. `token`: file with the gateway's; `node_exporter`: whether the stack runs one."""
-    places = {
+def _places(config: Settings, token: Path) -> dict[str, str]:
+    """What the template leaves open. `token`: file with the gateway's."""
+    return {
         "token": str(token),
         "rules": f"{FOLDER}/rules/*.yml",
         "servers": f"{config.home}/fleet/targets.json",
@@ -36,9 +48,9 @@ def configuration(config: Settings, token: Path, *, node_exporter: bool) -> str:
         "exporter": _at(config.host, config.exporter_port),
         "prometheus": _at(config.host, config.prometheus_port),
         "node_exporter": _at(config.host, config.node_exporter_port),
+        "alertmanager": _at(config.host, config.alertmanager_port),
+        "pushgateway": _at(config.host, config.pushgateway_port),
     }
-    text = TEMPLATE.read_text() + (NODE_JOB if node_exporter else "")
-    return Template(text).substitute(places)
 
 
 def _at(host: str, port: int) -> str:

@@ -71,7 +71,7 @@ def up(config: Settings, *, once: bool, parameters: dict[str, Any], console: Con
 
 
 def _run(config: Settings, home: Home, progress: Progress, *, once: bool, parameters: dict[str, Any]) -> None:
-    variables = environment.processes(config, home)
+    variables = environment.processes(config, home) | optional.variables(config)
     progress.line(f"preparing Airflow's database in {home.root}")
     services.prepare_airflow(home, variables)
     progress.line("starting Airflow, MLflow, fleet and gateway")

@@ -65,7 +65,7 @@ def wait_until_healthy(config: Settings, home: Home, api: AirflowApi, show: Call
     deadline = time.monotonic() + START_SECONDS
     while waiting := unready(config, api):
         show(f"waiting for {', '.join(waiting)}")
-        dead = [p.name for p in supervisor.processes(home) if p.state == "FATAL" and p.name not in optional.SERVICES]
+        dead = [p.name for p in supervisor.processes(home) if p.state == "FATAL" and p.name not in optional.PROGRAMS]
         if dead:
             log = home.logs / f"{dead[0]}.log"
             raise MaskerError(f"{', '.join(dead)} did not start", got=log.read_text()[-800:], fix=f"see {log}")

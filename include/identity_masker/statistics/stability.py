@@ -15,6 +15,10 @@ from identity_masker.statistics.quantile_sketch import SortedSample
 from identity_masker.statistics.samples import Floats, counts, probability
 from identity_masker.statistics.two_sample import psi_of_shares
 
+SURPRISING = 6.0
+"""Times `expected`. A bin in which the smaller side has so many is not pooled, however rare it is on both together:
+chance brings 30 where 5 are expected once in 10¹³ windows."""
+
 
 class Homogeneity(NamedTuple):
     """Pearson's chi-square statistic of a table of two rows, its degrees of freedom and p-value."""
@@ -116,11 +120,13 @@ def _pair(before: ArrayLike, now: ArrayLike) -> tuple[Floats, Floats]:
 def _pooled(first: Floats, second: Floats, expected: float) -> tuple[Floats, Floats]:
     """The table with its rare bins in one; that one joins the smallest of the rest when it is still rare.
 
-    The choice looks at the sums of both sides only, so it does not favour any outcome of the test.
+    The choice looks at the sums of both sides only, so it does not favour any outcome of the test. The exception is
+    `SURPRISING` bins, which without a difference there are none of: a category that vanished from the far larger side.
     """
     total = first + second
     needed = expected * total.sum() / min(first.sum(), second.sum())
-    rare = total < needed
+    smaller = first if first.sum() <= second.sum() else second
+    rare = (total < needed) & (smaller < SURPRISING * expected)
     if not np.any(rare):
         return first, second
     left = np.array([first[rare].sum(), second[rare].sum()])

@@ -73,6 +73,11 @@ def current() -> TraceContext | None:
     return span.context if span is not None else None
 
 
+def recorded() -> bool:
+    """Whether a collector is configured, so that spans are more than ids."""
+    return _record is not None
+
+
 @contextmanager
 def within(name: str) -> Iterator[None]:
     """A part of the current span; nothing where no collector is configured."""

@@ -10,7 +10,8 @@ from tests.unit.telemetry.events.samples import outcome, request
 
 from identity_masker.cli.main import main
 from identity_masker.settings import settings
-from identity_masker.telemetry.events import EventLog, segments
+from identity_masker.telemetry.events import EventLog, samples, segments
+from identity_masker.telemetry.events.room import Bounds
 
 Masker = Callable[..., tuple[int, str]]
 
@@ -63,6 +64,25 @@ def test_show_of_nothing_is_nothing(masker: Masker) -> None:
 @pytest.mark.parametrize("arguments", [("--kind", "raw-pictures"), ("--since", "yesterday")])
 def test_show_refuses_what_it_does_not_know(masker: Masker, arguments: tuple[str, str]) -> None:
     assert masker("events", "show", *arguments) == (2, "")
+
+
+def test_withdraw_removes_the_pictures_of_a_user(tmp_path: Path, masker: Masker) -> None:
+    unit = masker("events", "unit", "alice")[1].strip()
+    for number, whose in enumerate((unit, unit, "another")):
+        samples.write(tmp_path / "events", f"e{number}", whose, datetime.now(UTC), b"picture", Bounds())
+    masker("events", "compact")
+    code, out = masker("events", "withdraw", "alice", "--json")
+    assert (code, json.loads(out)) == (0, {"unit": unit, "removed": 2})
+    with segments.alone(tmp_path / "events"):
+        assert masker("events", "withdraw", "alice")[0] == 75
+
+
+def test_compact_lets_old_pictures_go(tmp_path: Path, masker: Masker) -> None:
+    now = datetime.now(UTC)
+    for age in (0, 200):
+        samples.write(tmp_path / "events", f"e{age}", "a1", now - timedelta(days=age), b"picture", Bounds())
+    assert json.loads(masker("events", "compact", "--json")[1])["samples"] == 2
+    assert [path.name for path in (tmp_path / "store" / "samples").rglob("*.jpg")] == ["e0.jpg"]
 
 
 def test_unit_depends_on_the_key(masker: Masker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,15 +105,22 @@ def both(server: Script, **options: Any) -> list[Masked]:
 
 def test_a_picture_comes_back_with_what_is_known_of_it() -> None:
     with served(ok(), ok()) as server:
-        found = both(server, key="visit", accept="image/webp", user="ada", attributes={"device": "phone"})
+        found = both(server, key="visit", accept="image/webp", user="ada", attributes={"device": "phone"}, consent=True)
     assert found == [Masked(b"masked", "image/png", "r1", "1.0.0", "champion")] * 2
     for path, headers, body in server.asked:
         assert (path, body) == ("/v1/mask", PICTURE)
         expected = {
             "content-type": "image/png", "x-consistency-key": "visit", "accept": "image/webp", "x-user-id": "ada",
             "x-user-attributes": '{"device": "phone"}', "authorization": "Bearer t0ken",
+            "x-sample-consent": "yes",
         }  # fmt: skip
         assert expected.items() <= headers.items()
+
+
+def test_without_a_word_there_is_no_consent() -> None:
+    with served(ok(), ok()) as server:
+        both(server)
+    assert not any("x-sample-consent" in headers for _, headers, _ in server.asked)
 
 
 def test_it_tries_again_under_the_same_request_id_when_the_server_says_later_or_the_connection_breaks() -> None:

@@ -26,6 +26,7 @@ NAMES = [
     "evaluate_experiments",
     "ingest_faces",
     "keep_house",
+    "mask_media",
     "promote_canary",
     "roll_back",
     "train_masker",
@@ -130,7 +131,15 @@ def steps(dag: DAG) -> list[MaskerStep]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("ingest_faces", {"ingest": "data ingest", "validate": "data validate"}),
+        (
+            "ingest_faces",
+            {
+                "plan": "data plan",
+                "ingest": "data ingest",
+                "validate": "data validate",
+                "describe": "features ingest",
+            },
+        ),
         (
             "train_masker",
             {"train": "train", "evaluate": "evaluate", "register": "register", "reference": "drift reference"},
@@ -146,7 +155,11 @@ def steps(dag: DAG) -> list[MaskerStep]:
             },
         ),
         ("check_drift", {"collect": "drift collect", "embeddings": "drift test", "verdict": "drift verdict"}),
-        ("keep_house", {"compact": "events compact"}),
+        (
+            "keep_house",
+            {"compact": "events compact", "collect": "features collect", "materialize": "features materialize"},
+        ),
+        ("mask_media", {"plan": "media plan", "track": "media track", "assemble": "media assemble"}),
         ("roll_back", {"rollback": "release rollback"}),
         ("watch_drift", {"watch": "drift watch"}),
     ],
@@ -158,7 +171,7 @@ def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[s
 @pytest.mark.parametrize(
     ("name", "order"),
     [
-        ("ingest_faces", ["ingest", "validate", "publish"]),
+        ("keep_house", ["compact", "collect", "materialize"]),
         ("train_masker", ["plan", "train", "evaluate", "register", "reference", "publish"]),
         ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
         ("roll_back", ["rollback", "smoke", "publish"]),
@@ -168,6 +181,13 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
     assert set(bag.dags[name].task_ids) == set(order)
     for before, after in itertools.pairwise(order):
         assert after in bag.dags[name].get_task(before).downstream_task_ids
+
+
+def test_a_dataset_is_announced_and_described_once_it_is_valid(bag: DagBag) -> None:
+    dag = bag.dags["ingest_faces"]
+    for before, after in itertools.pairwise(["plan", "parts", "read", "ingest", "validate", "publish"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert dag.get_task("validate").downstream_task_ids == {"publish", "describe"}
 
 
 def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: DagBag) -> None:
@@ -182,6 +202,16 @@ def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: 
     stage = dag.get_task("stage")
     assert stage.is_mapped
     assert stage.max_active_tis_per_dagrun == 1
+
+
+def test_media_are_masked_chunk_by_chunk(bag: DagBag) -> None:
+    dag = bag.dags["mask_media"]
+    for before, after in itertools.pairwise(["plan", "chunks", "mask", "assemble"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    for before, after in itertools.pairwise(["plan", "frames", "detect", "track", "mask"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert all(dag.get_task(name).is_mapped for name in ("detect", "mask"))
+    assert dag.get_task("mask").partial_kwargs["hardware"] == "gpu"
 
 
 @pytest.mark.parametrize(
@@ -199,6 +229,11 @@ def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: 
         ("evaluate_experiments", "as_of", "yesterday"),
         ("check_drift", "start", "yesterday"),
         ("check_drift", "version", "--help"),
+        ("mask_media", "source", ""),
+        ("mask_media", "strength", 0),
+        ("mask_media", "strength", 1.5),
+        ("mask_media", "version", "--help"),
+        ("mask_media", "faceless", "delete"),
         ("promote_canary", "policy", "../../etc/passwd"),
         ("promote_canary", "version", ""),
         ("roll_back", "version", "--help"),

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from tests.unit.drift.tables import QUICK, quick, summary
 
+from identity_masker.drift.column_summary import CategorySummary
 from identity_masker.drift.evidence import Column
 from identity_masker.drift.policy import DriftPolicy
 from identity_masker.drift.univariate import compare_categories, compare_numeric
@@ -85,6 +86,16 @@ def test_columns_that_name_their_rows_are_not_tested_unless_only_one_side_does()
     assert _categories(names, [f"x{name}" for name in names]).status == "not_tested"
     exploded = _categories(["a", "b"] * 50, names)
     assert exploded.combined_p_value < 1e-20
+
+
+def test_categories_that_a_far_larger_window_has_no_more_are_drift() -> None:
+    before = CategorySummary({"a": 1_000, "b": 1_000})
+    for now in (CategorySummary({"c": 1_000_000}), CategorySummary(rest=1_000_000, identifier=True)):
+        found = compare_categories("c", before, now, DriftPolicy())
+        assert found.p_value is not None
+        assert found.p_value < 1e-12
+        assert found.effect is not None
+        assert found.effect.value > 0.99
 
 
 def test_ties_among_rare_categories_favour_no_side() -> None:

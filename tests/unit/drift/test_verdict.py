@@ -88,7 +88,7 @@ def test_a_column_that_went_missing_is_drift_of_quality() -> None:
     for gone in ([None] * 200, [math.nan] * 200):
         found = _judge(before, normal(rng, 200) | {"c1": gone})
         assert (found.verdict, found.causes) == ("drift", ("quality",))
-        assert "missing values in 1 of the rows" in found.reasons[0]
+        assert "missing values in 100 % of the rows, 0 % in the reference" in found.reasons[0]
 
 
 def test_a_few_more_missing_values_are_below_the_floor() -> None:

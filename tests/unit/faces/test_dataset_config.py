@@ -14,15 +14,16 @@ CONFIG = PROJECT / "include" / "config"
 
 def test_the_shipped_configurations_are_valid() -> None:
     names = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml"))
-    assert {"folder", "rendered"} <= set(names)
+    assert set(names) == {"celeba", "folder", "lfw", "rendered", "video"}
     for name in names:
         config = load_config(name, CONFIG)
         assert config.name == name
-        assert any(rule.severity == "stop" for rule in config.rules.values())
+        rules = load_config(config.rules_from, CONFIG).rules if config.rules_from else config.rules
+        assert any(rule.severity == "stop" for rule in rules.values())
 
 
 def test_an_unknown_configuration_names_the_known_ones() -> None:
-    with pytest.raises(NotFoundError, match=r"got nonsense; expected one of \['folder', 'rendered'\]"):
+    with pytest.raises(NotFoundError, match=r"got nonsense; expected one of \['celeba', 'folder', .*\]"):
         load_config("nonsense", CONFIG)
 
 
@@ -53,8 +54,25 @@ def test_a_source_replaces_the_folder(tmp_path: Path) -> None:
     assert config.reader == FolderReader(path=tmp_path, images=5)
 
 
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("faces", "folder"), ("faces.zip", "archive"), ("faces.TAR.GZ", "archive"), ("faces.parquet", "manifest"),
+        ("s3://bucket/faces.csv", "manifest"), ("ada.mp4", "video"),
+    ],
+)  # fmt: skip
+def test_the_ending_of_a_source_says_how_to_read_it(source: str, kind: str) -> None:
+    reader = load_config("folder", CONFIG).reading(source=source, images=3).reader
+    assert (reader.kind, reader.images, str(getattr(reader, "path", ""))) == (kind, 3, source)
+
+
+def test_a_bucket_is_not_a_source() -> None:
+    with pytest.raises(BadInputError, match="list the pictures in a manifest"):
+        load_config("folder", CONFIG).reading(source="s3://bucket/faces", images=None)
+
+
 def test_a_source_for_the_renderer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="does not read a folder"):
+    with pytest.raises(BadInputError, match="does not read a source"):
         load_config("rendered", CONFIG).reading(source=tmp_path, images=None)
 
 

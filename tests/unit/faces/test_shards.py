@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity_masker.artifacts import sha256_file
@@ -13,6 +13,7 @@ from identity_masker.errors import BadInputError
 from identity_masker.faces.shards import ShardWriter, read_shard
 
 
+@settings(deadline=None)
 @given(buckets=st.lists(st.sampled_from(["train", "test"]), min_size=1, max_size=20), full=st.integers(1, 6))
 def test_images_are_read_from_where_they_were_put(
     buckets: list[str], full: int, tmp_path_factory: pytest.TempPathFactory
@@ -20,8 +21,9 @@ def test_images_are_read_from_where_they_were_put(
     folder = tmp_path_factory.mktemp("shards")
     images = np.random.default_rng(len(buckets)).integers(0, 256, (len(buckets), 5, 5, 3), dtype=np.uint8)
     writer = ShardWriter(folder, 5, full)
-    places = [writer.add(bucket, image) for bucket, image in zip(buckets, images, strict=True)]
-    writer.close()
+    for bucket, image in zip(buckets, images, strict=True):
+        writer.add(bucket, image)
+    places = writer.close()
     assert len(set(places)) == len(places)
     for bucket, image, place in zip(buckets, images, places, strict=True):
         path = folder / place.shard
@@ -34,8 +36,8 @@ def test_images_are_read_from_where_they_were_put(
 def test_a_shard_is_ordinary_parquet_with_raw_rgb(tmp_path: Path) -> None:
     image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     writer = ShardWriter(tmp_path, 4, 8)
-    place = writer.add("train", image)
-    writer.close()
+    writer.add("train", image)
+    (place,) = writer.close()
     table = pq.read_table(tmp_path / place.shard)
     assert table["image"].to_pylist() == [image.tobytes()]
     assert table.schema.metadata == {b"size": b"4"}
@@ -43,12 +45,12 @@ def test_a_shard_is_ordinary_parquet_with_raw_rgb(tmp_path: Path) -> None:
 
 def test_a_damaged_shard_is_refused(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, 4, 8)
-    place = writer.add("train", np.zeros((4, 4, 3), dtype=np.uint8))
-    writer.close()
+    writer.add("train", np.zeros((4, 4, 3), dtype=np.uint8))
+    (place,) = writer.close()
     path = tmp_path / place.shard
     checksum = sha256_file(path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BadInputError, match=r"damaged; got .*train-00000\.parquet"):
+    with pytest.raises(BadInputError, match=r"damaged; got .*train-\w+\.parquet"):
         read_shard(path, checksum, 4)

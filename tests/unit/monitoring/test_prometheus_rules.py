@@ -34,11 +34,13 @@ def test_all_rules_are_valid() -> None:
     promtool("check", "rules", *map(str, RULES))
 
 
-@pytest.mark.parametrize("node_exporter", [True, False])
-def test_the_configuration_of_the_embedded_stack_is_valid(tmp_path: Path, node_exporter: bool) -> None:
-    file = prometheus.write(Settings(home=tmp_path), tmp_path, node_exporter=node_exporter)
+@pytest.mark.parametrize("services", [(), ("node-exporter",), ("node-exporter", "alertmanager", "pushgateway")])
+def test_the_configuration_of_the_embedded_stack_is_valid(tmp_path: Path, services: tuple[str, ...]) -> None:
+    file = prometheus.write(Settings(home=tmp_path), tmp_path, services)
     promtool("check", "config", str(file))
-    assert ("job_name: node" in file.read_text()) is node_exporter
+    written = file.read_text()
+    for service, job in (("node-exporter", "node"), ("alertmanager", "alertmanager"), ("pushgateway", "pushgateway")):
+        assert (f"job_name: {job}" in written) is (service in services)
 
 
 def test_the_configuration_for_kubernetes_is_valid(tmp_path: Path) -> None:

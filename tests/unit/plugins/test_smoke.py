@@ -87,3 +87,20 @@ def test_picture_is_a_valid_png() -> None:
     picture = Image.open(io.BytesIO(masker_smoke.picture(48)))
     assert picture.size == (48, 48)
     assert len(set(picture.get_flattened_data())) > 100
+
+
+def test_a_gateway_that_asks_for_a_token_gets_the_password_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {
+        "conn_type": "http", "host": "gateway", "port": 8000, "password": "secret", "extra": {"operations_port": 8001},
+    }  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_MASKER_GATEWAY", json.dumps(document))
+    connection = masker_smoke.Connection.get("masker_gateway")
+    assert masker_smoke.bearer(connection) == {"authorization": "Bearer secret"}
+    assert masker_smoke.address(connection) == "http://gateway:8000"
+    assert masker_smoke.address(connection, "operations_port") == "http://gateway:8001"
+    monkeypatch.setenv("AIRFLOW_CONN_MASKER_GATEWAY", json.dumps({"conn_type": "http", "host": "gateway"}))
+    connection = masker_smoke.Connection.get("masker_gateway")
+    assert (masker_smoke.bearer(connection), masker_smoke.address(connection, "operations_port")) == (
+        {},
+        "http://gateway",
+    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from tests.unit.serving.support import noise
 
 from identity_masker.faces.decode import Limits, decode
 from identity_masker.serving import request_log
+from identity_masker.serving.consented import Consented
 from identity_masker.serving.exposures import Exposure
 from identity_masker.serving.pictures import encode
 from identity_masker.serving.request_log import RequestLog, Served
@@ -35,10 +38,11 @@ def answered(count: int = 1, status: int = 200, body: bytes = PICTURE, **served:
 
 
 def logged(
-    folder: Path, exchanges: list[Exchange], kind: Kind = "requests", example_seconds: float = 0.0
+    folder: Path, exchanges: list[Exchange], kind: Kind = "requests", example_seconds: float = 0.0, share: float = 0.0
 ) -> list[dict[str, Any]]:
     with EventLog(folder / "log") as events:
-        log = RequestLog(events, example_seconds=example_seconds)
+        consented = Consented(folder / "log", share, events.measures)
+        log = RequestLog(events, consented=consented, example_seconds=example_seconds)
         for exchange in exchanges:
             log.done(exchange, 0.25)
         log.close()
@@ -124,3 +128,51 @@ def test_what_is_kept_is_the_answer_and_never_the_picture_that_came_in(tmp_path:
     black = encode(np.zeros((64, 64, 3), dtype=np.uint8), "PNG")
     (example,) = logged(tmp_path, answered(body=black), "examples", example_seconds=1.0)
     assert not decode(base64.b64decode(example["picture"]), Limits()).any()
+
+
+def with_a_place() -> bytes:
+    """A photograph that says where it was taken."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "the garden behind my house"
+    target = io.BytesIO()
+    Image.fromarray(noise()).save(target, "JPEG", exif=exif)
+    return target.getvalue()
+
+
+def test_a_picture_is_kept_only_with_consent_and_only_where_a_share_is_set(tmp_path: Path) -> None:
+    for name, share, consent in (("none", 1.0, False), ("off", 0.0, True)):
+        found = logged(tmp_path / name, answered(3, consent=consent), share=share)
+        assert [event["sample"] for event in found] == [None] * 3
+        assert not (tmp_path / name / "log" / "samples").exists()
+
+
+def test_a_picture_with_consent_is_kept_without_its_metadata_and_the_event_says_where(tmp_path: Path) -> None:
+    exchanges = answered(1, unit="ab", consent=True)
+    exchanges[0].evidence.picture = with_a_place()  # type: ignore[attr-defined]
+    (event,) = logged(tmp_path, exchanges, share=1.0)
+    day = event["time"][:10]
+    assert event["sample"] == f"samples/date={day}/ab/{event['event_id']}.jpg"
+    (file,) = (tmp_path / "log" / "samples").iterdir()
+    assert file.name == f"{day}.ab.{event['event_id']}.jpg"
+    assert b"garden" in with_a_place()
+    assert b"garden" not in file.read_bytes()
+    assert decode(file.read_bytes(), Limits()).shape == noise().shape
+
+
+def test_the_stated_share_is_kept(tmp_path: Path) -> None:
+    found = logged(tmp_path, answered(60, consent=True), share=0.5)
+    kept = sum(event["sample"] is not None for event in found)
+    assert kept == len(list((tmp_path / "log" / "samples").iterdir()))
+    assert 10 <= kept <= 50  # outside once in 50 million runs
+
+
+def test_a_refused_picture_is_never_kept(tmp_path: Path) -> None:
+    (event,) = logged(tmp_path, answered(status=422, consent=True), share=1.0)
+    assert event["sample"] is None
+
+
+def test_a_place_that_cannot_be_written_costs_the_sample_and_not_the_event(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "samples").write_text("in the way")
+    (event,) = logged(tmp_path, answered(consent=True), share=1.0)
+    assert (event["sample"], event["status"]) == (None, 200)

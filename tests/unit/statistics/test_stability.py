@@ -46,6 +46,20 @@ def test_rare_cells_are_pooled_into_one() -> None:
     assert homogeneity([1, 2, 3], [3, 2, 1]).p_value == 1.0
 
 
+def test_a_cell_that_vanished_from_a_far_larger_side_is_not_pooled_away() -> None:
+    assert homogeneity([1_000, 1_000, 0], [0, 0, 1_000_000]).p_value < 1e-12
+    assert homogeneity([2_000, 40], [1_000_000, 0]).p_value < 1e-12
+
+
+def test_homogeneity_holds_its_level_where_one_side_is_far_larger_and_many_cells_are_rare() -> None:
+    rng = np.random.default_rng(1)
+    shares = rng.pareto(1.2, 300) + 0.05
+    shares /= shares.sum()
+    found = [homogeneity(rng.multinomial(2_000, shares), rng.multinomial(1_000_000, shares)) for _ in range(2_000)]
+    assert np.mean([each.p_value <= 0.05 for each in found]) < 0.065
+    assert np.mean([each.p_value <= 0.001 for each in found]) < 0.004
+
+
 def test_homogeneity_holds_its_level_where_the_index_does_not() -> None:
     # Distribution-free: reference quantile bins of 100 values against 100 others, ten bins.
     rng = np.random.default_rng(0)

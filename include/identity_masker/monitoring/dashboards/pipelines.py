@@ -6,6 +6,7 @@ from identity_masker.monitoring.dashboards.grafana import Dashboard, lines, numb
 
 RUN = "a run that succeeded"
 FAILED = "a run that failed"
+PUSHED, STEP = "a step with a Pushgateway", "{{dag}} {{task}} {{map_index}}"
 
 PIPELINES = Dashboard(
     "pipelines",
@@ -32,6 +33,8 @@ PIPELINES = Dashboard(
         ),
         lines("Duration of the newest success", "masker_dag_run_duration_seconds", "{{dag}}", "s", sparse=RUN),
         lines("Steps of the newest success", "masker_dag_task_duration_seconds", "{{dag}} {{task}}", "s", sparse=RUN),
+        lines("Memory of steps at most", "masker_step_peak_memory_bytes", STEP, "bytes", sparse=PUSHED),
+        lines("CPU time of steps", "masker_step_cpu_seconds", STEP, "s", sparse=PUSHED),
         lines("Running for", "masker_dag_run_running_seconds", "{{dag}}", "s"),
         lines("Late by", "masker_dag_late_seconds", "{{dag}}", "s"),
         lines("Active runs", "sum by (dag, state) (masker_dag_active_runs)", "{{dag}} {{state}}"),

@@ -74,7 +74,10 @@ class Cluster:
         """All objects with `labels`, as the API server has them in memory."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         query = [("labelSelector", selector), ("resourceVersion", "0")]
-        items: list[Document] = self._call("GET", self._path(api, kind), query=query)["items"]
+        answer = self._call("GET", self._path(api, kind), query=query)
+        items: list[Document] | None = answer.get("items")
+        if not answer.get("kind", "").endswith("List") or items is None:
+            raise _no_api(f"a list of {PLURALS[kind]} that is none: {str(answer)[:200]}")
         return items
 
     def apply(self, document: Document) -> Document:
@@ -119,6 +122,7 @@ class Cluster:
                 _return_http_data_only=True,
                 _request_timeout=SECONDS,
             )
+            document = json.loads(answer.data)  # comes from the network only here, and may break off
         except ApiException as error:
             raise _refused(error, f"{method} {path}") from error
         except (HTTPError, OSError) as error:
@@ -127,7 +131,10 @@ class Cluster:
                 got=f"{self._api.configuration.host}: {type(error).__name__}",
                 fix="check the address in KUBECONFIG and that the API server runs",
             ) from error
-        document: Document = json.loads(answer.data)
+        except ValueError as error:
+            raise _no_api(f"{method} {path}: {error}") from error
+        if not isinstance(document, dict):
+            raise _no_api(f"{method} {path}: {str(document)[:200]}")
         return document
 
 
@@ -144,6 +151,11 @@ def _identify(settings: client.Configuration, kubeconfig: str | None) -> None:
                 allowed="KUBECONFIG, ~/.kube/config, or a pod with a service account",
                 fix="set KUBECONFIG, or MASKER_TARGET=local",
             ) from inside
+
+
+def _no_api(got: str) -> TemporaryError:
+    """For what a proxy on the way says while the API server is away."""
+    return TemporaryError("what answers is not the API of a cluster", got=got, fix="check the address in KUBECONFIG")
 
 
 def _refused(error: ApiException, what: str) -> BadInputError | TemporaryError:

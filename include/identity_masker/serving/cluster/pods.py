@@ -13,6 +13,12 @@ from identity_masker.errors import BadInputError, NotFoundError
 FILE = "serving.yaml"
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 Quantity = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
+UNITS = {
+    "": 1.0,
+    "m": 1e-3,
+    **{unit: 1e3**power for power, unit in enumerate("kMGTP", 1)},
+    **{f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTP", 1)},
+}
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # Names of Kubernetes objects (RFC 1123).
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
@@ -95,6 +101,12 @@ class Pods(_Part):
         if self.autoscaling is not None and "cpu" not in self.requests:
             raise ValueError("autoscaling compares with requests.cpu, which is missing")
         return self
+
+
+def amount(quantity: Quantity) -> float:
+    """`quantity` as a number: of bytes, or of CPUs."""
+    number = quantity.rstrip("mkMGTPKi")
+    return float(number) * UNITS[quantity.removeprefix(number)]
 
 
 def read(folder: Path) -> Pods:

@@ -22,14 +22,20 @@ class Limiter:
         self._ledger = ledger
 
     async def __call__(self, request: Request, response: Response) -> None:
-        """Raises `HttpError` 429 with Retry-After and the headers that every answer has."""
+        """As `check`, for routes whose answer FastAPI makes."""
+        await self.check(request)
+        response.headers.update(request.state.quota)
+
+    async def check(self, request: Request) -> None:
+        """Leaves the headers that every answer has in `request.state.quota`.
+
+        Raises `HttpError` 429 with those and Retry-After.
+        """
         principal: Principal | None = getattr(request.state, "principal", None)
         rate = self._rates.of(principal.role if principal else NOBODY)
         decision = await self._ledger.take(_client(request, principal), rate)
         headers = _headers(decision, rate)
-        # For answers that a route makes itself; FastAPI adds those of `response` to all others.
         request.state.quota = headers
-        response.headers.update(headers)
         if not decision.allowed:
             wait = max(1, math.ceil(decision.retry_after))
             raise HttpError(

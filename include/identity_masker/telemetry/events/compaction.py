@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, TemporaryError
 from identity_masker.telemetry import event_store, logs
-from identity_masker.telemetry.events import hour_files, segments
+from identity_masker.telemetry.events import hour_files, samples, segments
 from identity_masker.telemetry.events.completion import mark
 from identity_masker.telemetry.events.frames import lines
 from identity_masker.telemetry.events.kinds import KINDS, Kind, checked
@@ -44,6 +44,7 @@ class CompactionResult(BaseModel):
     torn: int = Field(default=0, description="Tails of dead writers that were cut off.")
     damaged: int = Field(default=0, description="Lines that could not be read.")
     rejected: int = Field(default=0, description="Events with other columns than their kind has.")
+    samples: int = Field(default=0, description="Pictures kept with consent that were moved into the store.")
     complete_until: datetime | None = Field(default=None, description="All hours before it are whole.")
 
 
@@ -87,6 +88,7 @@ class _Compaction:
         sealed = {kind: segments.sealed(self._folder / kind) for kind in KINDS}
         first = min([*writing, *(segments.opened_at(path) for paths in sealed.values() for path in paths), self._now])
         state = self._state(first)
+        self._result.samples = samples.move(self._folder, self._store)  # before the events that name them
         for kind in KINDS:
             self._store_kind(kind, sealed[kind], state)
         until = max(state.complete_until, event_store.hour_of(min([*writing, self._now]) - GRACE))

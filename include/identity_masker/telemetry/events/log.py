@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -12,7 +14,7 @@ from identity_masker.telemetry.events import segments
 from identity_masker.telemetry.events.kinds import KINDS, Kind
 from identity_masker.telemetry.events.measures import EventMeasures
 from identity_masker.telemetry.events.room import Bounds
-from identity_masker.telemetry.events.writer import Writer
+from identity_masker.telemetry.events.writer import Writer, utc_now
 
 TICK_SECONDS = 1.0
 log = logs.logger(__name__)
@@ -26,10 +28,16 @@ class EventLog:
     """
 
     def __init__(
-        self, folder: Path, *, bounds: Bounds | None = None, registry: CollectorRegistry | None = None
+        self,
+        folder: Path,
+        *,
+        bounds: Bounds | None = None,
+        registry: CollectorRegistry | None = None,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        """`clock`: the time in UTC, by which segments are named and sealed."""
         self.measures = EventMeasures(registry or CollectorRegistry())
-        self._writers = {kind: Writer(kind, folder, bounds or Bounds(), self.measures) for kind in KINDS}
+        self._writers = {kind: Writer(kind, folder, bounds or Bounds(), self.measures, clock) for kind in KINDS}
         self._heal(folder)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="event-log", daemon=True)

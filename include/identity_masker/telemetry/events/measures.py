@@ -17,6 +17,12 @@ class EventMeasures:
             ["kind", "reason"],
             registry=registry,
         )
+        self.samples = Counter(
+            "masker_event_log_samples",
+            "Pictures with consent that were drawn to be kept, by outcome: kept, no_room, io_error.",
+            ["outcome"],
+            registry=registry,
+        )
         self.torn = Counter(
             "masker_event_log_torn", "Lines cut off behind a crash; none was acknowledged.", registry=registry
         )

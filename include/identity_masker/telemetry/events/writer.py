@@ -25,7 +25,8 @@ PAUSE_SECONDS = 1.0
 log = logs.logger(__name__)
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -42,7 +43,7 @@ class Writer:
         folder: Path,
         bounds: Bounds,
         measures: EventMeasures,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.kind = kind
         self._log_folder = folder

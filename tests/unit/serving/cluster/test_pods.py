@@ -66,3 +66,11 @@ def test_the_image_of_the_settings_goes_before_that_of_the_file(tmp_path: Path) 
 def test_an_mlflow_that_pods_cannot_reach_is_refused(tmp_path: Path, uri: str) -> None:
     with pytest.raises(BadInputError, match="pods cannot reach this MLflow"):
         blueprint.of(Settings(config_dir=write(tmp_path, SMALLEST), mlflow_uri=uri))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"),
+    [("2Gi", 2 * 2.0**30), ("512M", 512e6), ("250m", 0.25), ("1.5", 1.5), (".5Ki", 512.0), ("1P", 1e15)],
+)
+def test_quantities_are_numbers(quantity: str, number: float) -> None:
+    assert pods.amount(quantity) == pytest.approx(number)

@@ -1,0 +1,53 @@
+"""`python -m tests.integration.astray_candidate FOLDER`: what a paired replay needs, and a version that fails in it.
+
+A dataset with people held out, an examiner (of version 1, registered before), and a version whose weights went astray:
+it loads, masks and gives the same face for the same key, but half of its answers show no face. Prints its number.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from tests.integration.registered_models import registered
+from tests.integration.test_serving import untrained
+from tests.unit.serving.examiners import small_examiner
+
+from identity_masker.faces.data_repository import Places
+from identity_masker.faces.dataset_config import DatasetConfig
+from identity_masker.faces.ingest import ingest
+from identity_masker.faces.readers import RenderedReader
+from identity_masker.masking import artifact
+from identity_masker.registry import examiners, models, run_files, runs
+from identity_masker.settings import settings
+
+ASTRAY = 3.0
+"""What every weight is multiplied by: the factors that the network reads leave the range of faces."""
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    appoint_examiner(folder / "examiner")
+    masker = artifact.load(untrained(folder / "sound", 0))
+    with torch.no_grad():
+        for parameter in masker.network.parameters():
+            parameter.mul_(ASTRAY)
+    artifact.save(masker, folder / "masker")
+    print(registered(folder / "masker", folder / "model", "astray", dataset()).version)
+
+
+def dataset() -> str:
+    config = DatasetConfig(name="people", reader=RenderedReader(people=40, images=400))
+    return ingest(config, Places(settings().home, settings().store), workers=1).version
+
+
+def appoint_examiner(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    small_examiner(folder)
+    runs.get_run(models.get("1").run_id).log_folder(folder, run_files.EXAMINER)
+    models.set_alias(examiners.ALIAS, "1")
+
+
+if __name__ == "__main__":
+    main()
