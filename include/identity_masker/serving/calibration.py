@@ -51,15 +51,6 @@ def calibrate(
     return Calibration(fixed or _knee(curve), curve, model.masker.size**2)
 
 
-def warm_up(model: ServedModel, batch: int) -> None:
-    """Mask noise once alone and once as a full batch.
-
-    Raises `MaskerError` when the model gives back anything but masked pictures.
-    """
-    for count in {1, batch}:
-        _mask(model, _noise(model, count))
-
-
 def _noise(model: ServedModel, count: int) -> Pixels:
     side = model.masker.size
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
