@@ -79,8 +79,9 @@ async def _as_a_gateway(users: OnlineUsers, units: list[str]) -> tuple[np.ndarra
         nonlocal late
         for unit in mine:
             started = time.perf_counter()
-            late += not await known.of(unit)
+            found = await known.of(unit)
             waited.append(time.perf_counter() - started)
+            late += not found
 
     await asyncio.gather(*(client(units[at::AT_ONCE]) for at in range(AT_ONCE)))
     known.close()
