@@ -57,7 +57,7 @@ def pose(anchors: NDArray[np.float32]) -> Pose:
         angles = (
             np.arctan2(across[:, 2], np.hypot(across[:, 0], across[:, 1])),
             np.arctan2(along[:, 2], out[:, 2]),
-            np.arctan2(-along[:, 0], along[:, 1]),
+            np.arctan2(along[:, 0], along[:, 1]),
         )
     return Pose(*(np.degrees(angle).astype(np.float32) for angle in angles))
 
