@@ -18,6 +18,7 @@ from identity_masker.faces.data_repository import Places
 from identity_masker.faces.dataset_config import DatasetConfig
 from identity_masker.faces.ingest import ingest
 from identity_masker.faces.readers import RenderedReader
+from identity_masker.faces.versions import VersionStore
 from identity_masker.masking import artifact
 from identity_masker.registry import examiners, models, run_files, runs
 from identity_masker.settings import settings
@@ -38,8 +39,12 @@ def main() -> None:
 
 
 def dataset() -> str:
+    """A dataset version that counts as validated: that data are validated is tested elsewhere."""
     config = DatasetConfig(name="people", reader=RenderedReader(people=40, images=400))
-    return ingest(config, Places(settings().home, settings().store), workers=1).version
+    version = ingest(config, Places(settings().home, settings().store), workers=1).version
+    name, _, semver = version.rpartition("-")
+    VersionStore(settings().store).set_validation(name, semver, {"ok": True, "failed_rules": []})
+    return version
 
 
 def appoint_examiner(folder: Path) -> None:
