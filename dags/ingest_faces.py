@@ -4,7 +4,7 @@
 Lists a source of face pictures and plans what in it is new (`plan`), reads that in parts, each in a pod or process of
 its own (`read`), and makes the dataset version of it (`ingest`): bad files set aside, duplicates removed, everything
 described and split by identity. Then the expectations are checked; a dataset that breaks one of the rules that stop is
-never announced.
+never announced. Beside the announcement, the descriptors of its pictures come into the feature store.
 
 **Starts** every night at 03:00 UTC, by hand, or through the API.
 **Announces** the asset `face_dataset` with the dataset version, which starts `train_masker`.
@@ -102,9 +102,22 @@ with DAG(
         pool=STEPS_POOL,
     )
 
-    @task(outlets=[FACE_DATASET], **LIGHT)
-    def publish(ingested, *, outlet_events):
-        """Announce the dataset version to whoever waits for new faces."""
-        outlet_events[FACE_DATASET].extra = {"version": ingested["version"], "snapshot": ingested["snapshot"]}
+    describe = MaskerStep(
+        task_id="describe",
+        command="features ingest",
+        options={"dataset": ingest.output["version"]},
+        pool=STEPS_POOL,
+    )
 
-    read >> ingest >> validate >> publish(ingest.output)
+    @task(outlets=[FACE_DATASET], **LIGHT)
+    def publish(ingested, validated, *, outlet_events):
+        """Announce the dataset version, with what it holds and its report, to whoever waits for new faces."""
+        held = ("version", "snapshot", "inputs", "accepted", "quarantined", "duplicates", "people", "splits")
+        outlet_events[FACE_DATASET].extra = {
+            **{name: ingested[name] for name in held},
+            "report": validated["docs_uri"],
+            "warnings": validated["warnings"],
+        }
+
+    read >> ingest >> validate >> publish(ingest.output, validate.output)
+    validate >> describe

@@ -2,7 +2,8 @@
 ### Keep house
 
 Moves what the servers appended to the event log into Parquet files by hour, which drift, experiments and release read,
-and marks the hours that are whole.
+and marks the hours that are whole. Then the statistics of sources over these hours come into the feature store, and
+what is new of sources and users comes online.
 
 **Starts** five minutes past every hour, by hand, or through the API.
 **Announces** nothing: readers ask the store which hours are missing.
@@ -30,10 +31,26 @@ with DAG(
     doc_md=__doc__,
     **watched(timedelta(minutes=55)),
 ) as dag:
-    MaskerStep(
+    compact = MaskerStep(
         task_id="compact",
         command="events compact",
         hardware="events",
         pool=STEPS_POOL,
         execution_timeout=timedelta(minutes=40),
     )
+
+    collect = MaskerStep(
+        task_id="collect",
+        command="features collect",
+        pool=STEPS_POOL,
+        execution_timeout=timedelta(minutes=20),
+    )
+
+    materialize = MaskerStep(
+        task_id="materialize",
+        command="features materialize",
+        pool=STEPS_POOL,
+        execution_timeout=timedelta(minutes=20),
+    )
+
+    compact >> collect >> materialize

@@ -9,6 +9,7 @@ times stay as they were.
 **Does**: `plan` looks through the source and cuts it into chunks; `detect` finds the faces in each chunk of a video,
 `track` follows them from chunk to chunk, `mask` masks each chunk, `assemble` puts the parts together and reports
 counts, what was left out and why, and the frames that a person should look at.
+**Announces** nothing.
 **When it fails**: clear the failed tasks; chunks that are done are not done again, also by a new run with the same
 parameters on the same source.
 """
@@ -57,6 +58,7 @@ PARAMS = {
 with DAG(
     dag_id="mask_media",
     schedule=None,
+    max_active_runs=1,
     default_args=DEFAULT_ARGS,
     params=PARAMS,
     tags=[*TAGS, "media"],

@@ -26,7 +26,7 @@ from identity_masker.masking.strength import Weakened
 
 KEY = "the benchmark's"
 ENCODER_STEPS = 1500
-LEAN_PEOPLE = 256
+LEAN_PEOPLE = 192
 Maker = Callable[[Path, FaceSet, torch.device], Masker]
 
 
@@ -101,11 +101,11 @@ def _attack(folder: Path, model: str, name: str, device: str, *, lean: bool, qui
 
 def _leaner(full: EvaluationConfig) -> EvaluationConfig:
     """What two cores do in a quarter of an hour: smaller networks, fewer steps, no power check."""
-    encoder = full.encoder.model_copy(update={"widths": EncoderConfig().widths, "steps": 2000})
-    strong = full.strong.model_copy(update={"views": 2, "steps": 1000})
-    inversion = full.inversion and InversionConfig(widths=(16, 32, 64), steps=400)
+    encoder = full.encoder.model_copy(update={"widths": EncoderConfig().widths, "steps": 1200})
+    strong = full.strong.model_copy(update={"views": 2, "steps": 700})
+    inversion = full.inversion and InversionConfig(widths=(16, 32, 64), steps=250)
     changes = {"encoder": encoder, "strong": strong, "parrot": full.parrot and strong, "inversion": inversion}
-    return full.model_copy(update={**changes, "power": None, "judge": JudgeConfig()})
+    return full.model_copy(update={**changes, "power": None, "judge": JudgeConfig(steps=300)})
 
 
 def slug(name: str) -> str:

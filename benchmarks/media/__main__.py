@@ -104,8 +104,8 @@ def main() -> None:
         if options.sheet:
             options.sheet.parent.mkdir(parents=True, exist_ok=True)
             picture = sheet(before, after)
-            size = picture.width * 2 // 3, picture.height * 2 // 3
-            picture.resize(size, Image.Resampling.LANCZOS).save(options.sheet)
+            size = picture.width * 4 // 9, picture.height * 4 // 9
+            picture.resize(size, Image.Resampling.LANCZOS).quantize(256).save(options.sheet)
         figures = {
             "frames": len(after), "size": f"{WIDTH} × {HEIGHT}", "people": report.people,
             "faces": report.counts.faces, "frames_without_face": report.counts.without_face,

@@ -42,8 +42,9 @@ def run(seconds: float, rounds: int, connections: int) -> None:
                 with servers.running(contender, folder) as server:
                     url = server.url + contender.path
                     _warm(url, payload)
-                    wrk.run(url, *payload, connections=connections, seconds=1)
-                    for kept, many in ((found, connections), (single, 1)):
+                    # One connection first: some go on with what clients of a heavier load have left.
+                    for kept, many in ((single, 1), (found, connections)):
+                        wrk.run(url, *payload, connections=many, seconds=1)
                         before = cpu_seconds(server.process.pid)
                         load = wrk.run(url, *payload, connections=many, seconds=seconds / (1 if many > 1 else 2))
                         used = cpu_seconds(server.process.pid) - before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ def _stopped(contender: Contender, folder: Path) -> Stop:
         try:
             server.process.wait(20)
             took = time.monotonic() - began
-        except TimeoutError:
+        except subprocess.TimeoutExpired:
             took = float("inf")
         for client in connections:
             client.close()

@@ -55,6 +55,7 @@ def run(url: str, body: bytes, headers: Mapping[str, str], *, connections: int, 
         path.write_bytes(body)
         lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
         script.write_text(_SCRIPT.format(body=path, headers=lines))
-        command = [program, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", str(script), url]
+        command = [program, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
+        command += ["--timeout", "30s", "-s", str(script), url]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
     return Load(**json.loads(done.stdout.splitlines()[-1]))

@@ -143,6 +143,12 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         default=None, description="Redis that gateways count quotas in together; without one each counts for itself."
     )
+    online_store: SecretStr | None = Field(
+        default=None, description="Redis of the features that gateways look up; default a SQLite file in HOME."
+    )
+    lookup_seconds: float = Field(
+        default=0.02, ge=0, description="How long a request waits for what is known of its user; 0 looks nobody up."
+    )
     token: SecretStr | None = Field(default=None, description="The token that commands of this project send and show.")
     tls_certificate: Path | None = Field(default=None, description="PEM of the gateway's certificate and its chain.")
     tls_key: Path | None = Field(default=None, description="PEM of the key to it.")

@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 from tests.unit.serving.support import NegativeMasker, eventually, noise, poisoned, running, served_model
 
+from identity_masker.serving.characteristics import LookUp
 from identity_masker.serving.control import Control, Endpoint, EndpointState
 from identity_masker.serving.exposures import Assign
 from identity_masker.serving.gateway import Gateway, GatewayConfig
@@ -33,14 +34,20 @@ KEY = "key of units"
 class World:
     """A control database, a gateway on it with an event log, and model servers that the test starts and stops."""
 
-    def __init__(self, folder: Path, stack: contextlib.ExitStack, assign: Assign | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stack: contextlib.ExitStack,
+        assign: Assign | None = None,
+        look_up: LookUp | None = None,
+    ) -> None:
         self.url = f"sqlite:///{folder}/control.db"
         self.control = stack.enter_context(Control(self.url))
         self.events = folder / "events"
         config = GatewayConfig(
             answer_seconds=5, max_bytes=100_000, events_dir=self.events, unit_key=SecretStr(KEY), sample_share=1.0
         )
-        self.gateway = Gateway(config, self.url, assign=assign)
+        self.gateway = Gateway(config, self.url, assign=assign, look_up=look_up)
         self.base = stack.enter_context(running(self.gateway.app))
         self.http = stack.enter_context(httpx.Client(base_url=self.base, timeout=10))
         self._stack = stack
@@ -380,8 +387,7 @@ def test_nothing_of_user_key_or_token_is_logged_or_passed_on(world: World) -> No
 def test_the_docs_of_the_gateway_name_its_own_headers(world: World) -> None:
     mask = world.http.get("/openapi.json").json()["paths"]["/v1/mask"]["post"]
     assert "x-variant" in mask["responses"]["200"]["headers"]
-    assert {p["name"] for p in mask["parameters"]} == {
-        "key", "x-consistency-key", "x-user-id", "x-user-attributes", "x-sample-consent", "version",
-        "x-request-timeout",
-    }  # fmt: skip
+    server = {"key", "x-consistency-key", "version", "x-request-timeout", "strength", "x-masking-strength"}
+    own = {"x-user-id", "x-user-attributes", "x-sample-consent", "x-source-id"}
+    assert {p["name"] for p in mask["parameters"]} == server | own
     assert world.http.get("/docs").status_code == 200

@@ -108,12 +108,15 @@ def test_one_image_that_fails_fails_its_request_and_no_other(url: str) -> None:
     assert ask(url, np.stack([noise(), noise()])).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["other", "masker/versions/8"])
-def test_an_unknown_model_or_version_is_told_what_there_is(url: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason", "there"),
+    [("other", "unknown_model", "masker, version 7"), ("masker/versions/8", "unknown_version", "7 (1.0.7)")],
+)
+def test_an_unknown_model_or_version_is_told_what_there_is(url: str, path: str, reason: str, there: str) -> None:
     for answer in (httpx.get(f"{url}/v2/models/{path}"), httpx.post(f"{url}/v2/models/{path}/infer", content=b"{}")):
         document = answer.json()
-        assert (answer.status_code, document["reason"]) == (404, "unknown_model")
-        assert "masker, version 7" in document["error"]
+        assert (answer.status_code, document["reason"]) == (404, reason)
+        assert there in document["error"]
 
 
 def test_too_many_images_are_refused_before_the_model_sees_one(url: str, masker: NegativeMasker) -> None:

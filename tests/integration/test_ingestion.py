@@ -68,7 +68,7 @@ def counts(result: IngestResult) -> tuple[int, int, int, int]:
 
 def test_only_what_is_new_or_changed_is_read_and_the_snapshot_is_the_same(photos: Path, tmp_path: Path) -> None:
     (photos / "person-0" / "bad.jpg").write_bytes(b"x")
-    shutil.copy(photos / "person-1" / "0.jpg", photos / "person-2" / "copy.jpg")
+    shutil.copy(photos / "person-1" / "0.jpg", photos / "person-1" / "copy.jpg")
     assert counts(run(photos, at(tmp_path))) == (38, 36, 1, 1)
     assert counts(run(photos, at(tmp_path))) == (0, 36, 1, 1)
     draw(photos / "person-3" / "9.jpg", 3, 9)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -311,11 +312,11 @@ def test_a_registered_version_has_a_card_with_figures_reasons_traces_and_picture
     card = model_card.make(version)
     evidence = run.read_document(run_files.EVIDENCE)
     rank1 = f"{evidence['attacks'][0]['result']['rank1']['value']:.3f}"
-    for text in (card.markdown, card.html):
+    for text in (card.markdown, unescape(card.html)):
         assert f"Identity masker {version.semver}" in text
         assert all(version.tags[name] in text for name in ("snapshot", "config_sha256", "code_sha256", "evaluation"))
         assert rank1 in text
-        assert all(reason.replace(">", "&gt;") in text or reason in text for reason in _judgement(run)["reasons"])
+        assert all(reason in text for reason in _judgement(run)["reasons"])
     assert "data:image/png;base64," in card.html
     assert card.picture is not None
     assert description.startswith(f"# Identity masker {version.semver}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from identity_masker import artifacts
 from identity_masker.cli.main import main
 from identity_masker.errors import BadInputError, ConflictError
 from identity_masker.faces.data_repository import Places
@@ -21,9 +23,10 @@ from identity_masker.faces.findings import Finding
 from identity_masker.faces.ingest import ingest
 from identity_masker.faces.integrity import pixels, schema
 from identity_masker.faces.rules import Rule
+from identity_masker.faces.schema import DESCRIPTOR_TABLE, MANIFEST
 from identity_masker.faces.snapshot import Snapshot, open_from
 from identity_masker.faces.tables import image_table, ingestion_table, people_table
-from identity_masker.faces.validation import RulesBrokenError, validate
+from identity_masker.faces.validation import Aids, RulesBrokenError, validate
 from identity_masker.faces.versions import VersionStore
 from identity_masker.settings import PROJECT, settings
 
@@ -34,6 +37,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:module 'sre_:DeprecationWarning",
 )
 
+NOW = datetime.now(UTC)
 CONFIG = load_config("folder", PROJECT / "include" / "config")
 
 
@@ -123,13 +127,13 @@ def test_a_rule_on_an_unknown_column_is_a_mistake_in_the_rule(good: Snapshot, tm
 def tables(snapshot: Snapshot) -> Any:
     return {
         "images": images(snapshot),
-        "people": people_table(snapshot.manifest),
-        "ingestion": ingestion_table(snapshot.record.counts),
+        "people": people_table(snapshot.manifest, None, NOW.date()),
+        "ingestion": ingestion_table(snapshot.record, NOW),
     }
 
 
 def images(snapshot: Snapshot) -> pd.DataFrame:
-    return image_table(snapshot.manifest, snapshot.descriptors)
+    return image_table(snapshot.table(MANIFEST), snapshot.table(DESCRIPTOR_TABLE)).copy()
 
 
 @pytest.mark.parametrize(
@@ -203,3 +207,49 @@ def test_the_commands_print_one_json_object_and_end_with_the_right_code(
 def _settings_of_each_test() -> Iterator[None]:
     yield
     settings.cache_clear()
+
+
+def test_likeness_and_drift_are_found_and_shown(places: Places, tmp_path: Path) -> None:
+    config = CONFIG.named("alike")
+    source = photos(tmp_path / "photos", people=12)
+    first = open_from(
+        str(ingest(config.reading(source=source, images=None), places, 1).version), places, validated=False
+    )
+    versions = VersionStore(places.store)
+    assert "like_the_version_before" not in validate(first, config.rules, versions).warnings
+    split = first.manifest.groupby("identity")["split"].first()
+    one = str(split.index[0])
+    other = str(split.index[split != split.iloc[0]][0])
+    Image.open(source / one / "0.png").save(source / other / "copy.jpg", quality=70)
+    for person in range(12):
+        for shot in range(4):
+            pixels = np.random.default_rng([person, shot, 7]).integers(120, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((64, 64)).save(source / f"person-{person}" / f"light-{shot}.png")
+    second = open_from(
+        str(ingest(config.reading(source=source, images=None), places, 1).version), places, validated=False
+    )
+    before = versions.valid_before(second.record)
+    assert before is not None
+    assert before.version == first.version
+    result = validate(second, config.rules, versions, Aids(before=first))
+    found = {each["rule"]: each for each in json.loads(artifacts.read_bytes(result.report_uri))["findings"]}
+    wrong = {"splits_share_no_picture", "nobody_under_two_names", "like_the_version_before"}
+    assert wrong <= set(result.warnings)
+    assert found["splits_share_no_picture"]["failed"] == 2
+    told = found["splits_share_no_picture"]
+    pairs = {(f"{one}/0.png", f"like {other}/copy.jpg"), (f"{other}/copy.jpg", f"like {one}/0.png")}
+    assert set(zip(told["examples"], told["details"], strict=True)) == pairs
+    assert "brightness" in found["like_the_version_before"]["examples"]
+    page = artifacts.read_bytes(result.docs_uri).decode()
+    assert page.count("data:image/png;base64,") >= 4
+
+
+def test_consent_is_asked_of_each_person(places: Places, good: Snapshot, tmp_path: Path) -> None:
+    table = tmp_path / "consent.csv"
+    rows = [f"person-{person},2026-01-01," for person in range(9)]
+    table.write_text("\n".join(["identity,given_on,withdrawn_on", *rows]))
+    rules = {"consent_given": CONFIG.rules["consent_given"].model_copy(update={"severity": "stop"})}
+    with pytest.raises(RulesBrokenError, match=r"consent_given.*1 of 10 rows broke it, for example person-9"):
+        validate(good, rules, VersionStore(places.store), Aids(consent=str(table)))
+    table.write_text("\n".join(["identity,given_on,withdrawn_on", *rows, "person-9,2026-01-01,"]))
+    assert validate(good, rules, VersionStore(places.store), Aids(consent=str(table))).ok

@@ -11,6 +11,7 @@ import click
 from pydantic import BaseModel
 
 from identity_masker.cli import step
+from identity_masker.cli.data_versions import aids, checkout, diff, forget, gc, verify
 from identity_masker.errors import BadInputError
 from identity_masker.settings import settings
 
@@ -116,8 +117,12 @@ def read(plan: str, part: int, as_json: bool) -> None:
 @command.command()
 @click.option("--dataset", default="latest", help="Version, as `masker data ingest` named it; default: the newest.")
 @click.option("--config", "config_name", help="Take the rules of this configuration, not those of the ingestion.")
+@click.option("--consent", help="Table of who agreed: CSV or Parquet.  [default: that of the configuration]")
+@click.option(
+    "--examiner", help="Who tells people apart: a folder, or `registry`; default: how pictures look from afar."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-def validate(dataset: str, config_name: str | None, as_json: bool) -> None:
+def validate(dataset: str, config_name: str | None, consent: str | None, examiner: str | None, as_json: bool) -> None:
     """Check a dataset version against its rules; only a version that passes can be trained on.
 
     Exits with 2 when a rule of severity `stop` is broken.
@@ -131,7 +136,7 @@ def validate(dataset: str, config_name: str | None, as_json: bool) -> None:
     snapshot = open_from(versions.newest(dataset), _places(), validated=False)
     config = _config(config_name or snapshot.record.config["rules_from"] or snapshot.record.name, None)
     try:
-        result = run(snapshot, config.rules, versions)
+        result = run(snapshot, config.rules, versions, aids(snapshot, consent or config.consent, examiner))
     except RulesBrokenError as broken:
         if as_json:
             click.echo(broken.result.model_dump_json())
@@ -182,6 +187,10 @@ def show(version: str, as_json: bool) -> None:
         validation=versions.validation(record.name, record.semver),
     )
     step.finish(result, as_json=as_json)
+
+
+for each in (diff, checkout, verify, gc, forget):
+    command.add_command(each)
 
 
 def _print_versions(rows: list[dict[str, object]]) -> None:

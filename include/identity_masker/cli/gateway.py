@@ -16,6 +16,7 @@ from identity_masker.settings import Settings, settings
 if TYPE_CHECKING:
     import socket
 
+    from identity_masker.features.online_users import OnlineUsers
     from identity_masker.release.status import Status
     from identity_masker.serving.gateway import Gateway, GatewayConfig
     from identity_masker.serving.quota.limiter import Limiter
@@ -75,11 +76,13 @@ def command(
     with (
         LiveExperiments(config.control_url) as experiments,
         guarded(PERMISSIONS) as guard,
+        _known_users(config) as look_up,
         exported("masker-gateway", config.otlp_url, config.trace_share),
     ):
         gateway = Gateway(
-            _taken(config, capacity), config.control_url, assign=experiments, guard=guard, limiter=_limiter(config),
-            release=_release, credentials=credentials("gateway"), operations_apart=admin is not None,
+            _taken(config, capacity), config.control_url, assign=experiments, look_up=look_up, guard=guard,
+            limiter=_limiter(config), release=_release, credentials=credentials("gateway"),
+            operations_apart=admin is not None,
         )  # fmt: skip
         runner = Runner(
             gateway.app, drain_seconds=drain_seconds, grace_seconds=grace_seconds, on_drain=gateway.drain, tls=secured
@@ -89,11 +92,13 @@ def command(
 
 
 def _taken(config: Settings, capacity: int) -> GatewayConfig:
+    from identity_masker.serving.characteristics import DEADLINE_SECONDS
     from identity_masker.serving.gateway import GatewayConfig
 
     return GatewayConfig(
         capacity=capacity, events_dir=config.events, unit_key=config.unit_key, examiner=config.examiner,
         quality_share=config.quality_share, quality_rate=config.quality_rate, example_seconds=config.example_seconds,
+        lookup_seconds=config.lookup_seconds or DEADLINE_SECONDS,
         sample_share=config.sample_share,
         hedge_seconds=config.hedge_seconds,
     )  # fmt: skip
@@ -128,6 +133,23 @@ def _limiter(config: Settings) -> Limiter | None:
     redis = config.redis_url
     ledger = RedisLedger(redis.get_secret_value()) if redis else LocalLedger()
     return Limiter(load_rates(config.config_dir / "quota.yaml"), ledger)
+
+
+@contextmanager
+def _known_users(config: Settings) -> Iterator[OnlineUsers | None]:
+    """Who tells what is known of a user; None where nobody is to be looked up."""
+    if not config.lookup_seconds:
+        yield None
+        return
+    from identity_masker.features.online_users import OnlineUsers
+    from identity_masker.features.places import FeaturePlaces
+
+    online = config.online_store.get_secret_value() if config.online_store else ""
+    users = OnlineUsers(FeaturePlaces(config.home, config.store, online))
+    try:
+        yield users
+    finally:
+        users.close()
 
 
 def _release() -> Status:

@@ -17,6 +17,7 @@ from identity_masker.telemetry import logs
 BAD_USAGE = 2
 COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("data", "Bring in, validate and version faces."),
+    "features": ("features", "Declare features, bring values in and online, and ask for them."),
     "train": ("train", "Train a masker on a dataset version."),
     "evaluate": ("evaluate", "Attack a trained masker and measure what is left of identity and of use."),
     "register": ("register", "Judge a trained masker at the gate and register it."),

@@ -60,7 +60,7 @@ def command(
     Formats stay; inputs are never overwritten. What cannot be masked is listed with the reason, the rest is done, and
     the exit code is 2. A job that was stopped goes on when it is called again.
     """
-    from identity_masker.media.plan import kind_of
+    from identity_masker.media.kind import kind_of
 
     kinds = [kind_of(str(path)) for path in paths]
     if any(kinds) and len(paths) > 1:

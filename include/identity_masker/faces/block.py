@@ -55,7 +55,7 @@ ROW_COLUMNS = pa.schema(
         ("attributes", pa.string()),
     ]
 )
-"""One row an input. A refused one has a `reason`; one with the pixels of an earlier one of its block has no `shard`."""
+"""One row an input. A refused one has a `reason`; one with person and pixels of an earlier one has no `shard`."""
 
 
 class _Worked(NamedTuple):
@@ -71,12 +71,16 @@ def read_block(config: DatasetConfig, listed: Sequence[Listed], folder: Path, wo
     shards = ShardWriter(folder, config.size, config.shard_images)
     stored: list[pa.Table] = []
     others: list[dict[str, Any]] = []
-    seen: set[str] = set()
+    # A person may be forgotten, so a copy under another person's name keeps its own pixels until the merge.
+    seen: set[tuple[str, str]] = set()
     for usable, refused, columns in _worked(config, listed, workers):
         others += [{"name": one.name, "reason": one.reason, "detail": one.detail} for one in refused]
-        fresh = [not (face.content_hash in seen or seen.add(face.content_hash)) for face in usable]  # type: ignore[func-returns-value]
-        for face, new in zip(usable, fresh, strict=True):
-            if new:
+        fresh = []
+        for face in usable:
+            picture = (face.identity, face.content_hash)
+            fresh.append(picture not in seen)
+            if fresh[-1]:
+                seen.add(picture)
                 shards.add(natural(face.identity, config.splits), face.pixels)
             else:
                 others.append({"name": face.name, "content_hash": face.content_hash})

@@ -68,7 +68,7 @@ class DataRepository:
     def publish(self, staged: Path, files: dict[str, StoredFile], name: str, snapshot: str) -> Tracked:
         """Move the finished folder `staged` with `files` to its place, track it with DVC, push it to the store."""
         target = self.folder(name, snapshot)
-        with self._locked(), self._repository() as repository:
+        with self.locked(), self._repository() as repository:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.is_dir() or stored_files(target) != files:
                 # Leftovers of an ingestion or a fetch that was killed.
@@ -88,7 +88,7 @@ class DataRepository:
         if _complete(folder, wanted):
             return folder
         relative = f"{facts.name}/{facts.snapshot}"
-        with self._locked(), self._repository() as repository:
+        with self.locked(), self._repository() as repository:
             _write_pointer(self.root / f"{relative}.dvc", facts)
             with _dvc_errors(f"fetching {relative} from {self._remote}"):
                 repository.pull(targets=[relative if only is None else f"{relative}/{only}"], force=True)
@@ -101,7 +101,7 @@ class DataRepository:
         return folder
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """DVC's work in this repository, one process at a time."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("w") as lock:

@@ -37,6 +37,9 @@ class DatasetConfig(BaseModel):
     shard_images: int = Field(default=512, ge=1, le=65536)
     splits: SplitConfig = SplitConfig()
     rules: dict[str, Rule] = Field(default_factory=dict, description="Checked by `masker data validate`.")
+    consent: str | None = Field(
+        default=None, description="Table of who agreed: CSV or Parquet with identity, given_on and withdrawn_on."
+    )
     rules_from: str | None = Field(default=None, description="Configuration whose rules apply, if not that of `name`.")
 
     def named(self, name: str) -> Self:

@@ -55,11 +55,19 @@ REASONS = {
     "corrupt": Explanation("the picture cannot be decoded", "a whole, valid file", _AGAIN),
     "unreadable": Explanation("the file cannot be read", "a readable file", "grant the right to read it"),
     "not_a_file": Explanation("this is not a regular file", "a picture file", "remove it, or repair the link"),
+    "forgotten": Explanation(
+        "the person asked to be forgotten", "pictures of others", "remove their pictures from the source"
+    ),
     "missing": Explanation(
         "a list names a file that is not there", "files for all names in the list", "copy the file, or correct the list"
     ),
     "several_faces": Explanation(
         "more than one face is in view", "one face", "cut the video, or let the reader take the largest face"
+    ),
+    "wrong_points": Explanation(
+        "the five points are not those of a face in the picture",
+        "eyes, nose and mouth where they are",
+        "correct the points",
     ),
     "no_face": Explanation("no face was found", "a face that looks at the camera", "nothing, if nobody is in view"),
     "no_identity": Explanation(

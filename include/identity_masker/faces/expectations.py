@@ -32,9 +32,22 @@ def judge(
     found: dict[str, Finding] = {}
     for table, rows in tables.items():
         mine = {name: rule for name, rule in rules.items() if rule.table == table}
-        if mine:
+        if rows.empty:
+            found |= {name: _nothing_to_check(name, rule) for name, rule in mine.items()}
+        elif mine:
             found |= _judge_table(context, table, rows, mine, run_name)
     return [found[name] for name in rules]
+
+
+def _details(rule: Rule, failing: list[dict[str, Any]], key: str | None, rows: pd.DataFrame) -> tuple[str, ...]:
+    """The value of each example, and of a near duplicate the other picture."""
+    if key is None or not failing or "unexpected" in failing[0]:
+        return ()
+    values = [row.get(rule.column) for row in failing if key in row]
+    if not rule.column.startswith("near_duplicates"):
+        return tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in values)
+    partners = rows.set_index(key)["near_duplicate_of"]
+    return tuple(f"like {partners[row[key]]}" for row in failing if key in row)
 
 
 def _check_columns(tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule]) -> None:
@@ -108,6 +121,13 @@ def _expectation(name: str, rule: Rule) -> Any:
     return gxe.ExpectColumnValuesToBeInSet(value_set=list(rule.one_of or ()), mostly=rule.mostly, **told)
 
 
+def _nothing_to_check(name: str, rule: Rule) -> Finding:
+    return Finding(
+        rule=name, severity=rule.severity, table=rule.table, ok=True, asks=rule.asks(), checked=0, failed=0,
+        why=rule.why, fix=rule.fix,
+    )  # fmt: skip
+
+
 def _finding(name: str, rule: Rule, outcome: Any, key: str | None, rows: pd.DataFrame) -> Finding:
     if outcome.exception_info.get("raised_exception"):
         raise MaskerError("a rule could not be checked", got=f"{name}: {outcome.exception_info['exception_message']}")
@@ -126,6 +146,7 @@ def _finding(name: str, rule: Rule, outcome: Any, key: str | None, rows: pd.Data
         failed=int(result.get("unexpected_count") or 0),
         observed=None if observed is None else f"{observed:.4g}",
         examples=tuple(str(row[key]) for row in failing if key in row) if key else (),
+        details=_details(rule, failing, key, rows),
         why=rule.why,
         fix=rule.fix,
     )

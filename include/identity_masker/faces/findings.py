@@ -13,7 +13,10 @@ EXAMPLES = 10
 
 
 class Finding(BaseModel):
-    """The outcome of one rule. `failed` of `checked` rows broke it; `observed` is the mean where that was asked."""
+    """The outcome of one rule. `failed` of `checked` rows broke it; `observed` is the mean where that was asked.
+
+    `details` says of each of `examples` what was found, where a rule looks at single rows.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,12 +29,19 @@ class Finding(BaseModel):
     failed: int
     observed: str | None = None
     examples: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     why: str
     fix: str
 
     def found(self) -> str:
         """What was found, in words."""
+        if not self.checked:
+            return "nothing to compare with"
         return self.observed or f"{self.failed} of {self.checked} rows broke it"
+
+    def told(self) -> list[tuple[str, str]]:
+        """Each example with its detail, empty where there is none."""
+        return [(name, self.details[at] if at < len(self.details) else "") for at, name in enumerate(self.examples)]
 
     def text(self) -> str:
         """The finding in one line."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
-from identity_masker.faces import account, listing, merge, parquet, work
+from identity_masker.faces import account, forgotten, listing, merge, parquet, work
 from identity_masker.faces.block import ROWS, read_block
 from identity_masker.faces.data_repository import DataRepository, Places, stored_files
 from identity_masker.faces.dataset_config import DatasetConfig
@@ -194,7 +194,7 @@ def carry_out(uri: str, places: Places, workers: int) -> IngestResult:
 
 def _carry_out(made: Plan, desk: _Desk, started: float) -> IngestResult:
     with desk.repository.staging() as folder, desk.repository.staging() as staged:
-        same = unchanged(made.config, made.fingerprint, desk.versions.records(made.config.name))
+        same = unchanged(made.config, made.fingerprint, desk.versions.living(made.config.name))
         if same is not None:  # somebody else was quicker
             return _known(same, started)
         new = _new_table(made, desk, folder)
@@ -216,7 +216,7 @@ def _merged(made: Plan, rows: list[Path], desk: _Desk, folder: Path, staged: Pat
     with parquet.connect(folder, desk.threads) as connection:
         listing.open_listing(folder / "plan", connection)
         view_known(connection, None if parent is None else folder / account.INPUTS)
-        merge.view_outcomes(connection, rows, parent_folder)
+        merge.view_outcomes(connection, rows, parent_folder, forgotten.read(desk.versions, made.config.name))
         counts = account.counts(connection)
         account.write(connection, folder / "account")
         account_uri = account.store(folder / "account", desk.versions, made.config.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,10 +12,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from identity_masker.errors import MaskerError
+from identity_masker.errors import BadInputError, MaskerError
+from identity_masker.faces import forgotten as forgotten_people
 from identity_masker.faces import parquet
 from identity_masker.faces.block import ROW_COLUMNS
 from identity_masker.faces.dataset_config import DatasetConfig
+from identity_masker.faces.face_set import FACTORS
+from identity_masker.faces.forgotten import Forgotten
 from identity_masker.faces.schema import (
     ATTRIBUTE_COLUMNS,
     ATTRIBUTES,
@@ -54,24 +57,31 @@ class Written(BaseModel):
     placed: dict[str, str]
 
 
-def view_outcomes(connection: duckdb.DuckDBPyConnection, rows: list[Path], parent: Path | None) -> None:
+def view_outcomes(
+    connection: duckdb.DuckDBPyConnection, rows: list[Path], parent: Path | None, forgotten: Forgotten
+) -> None:
     """Make the view `outcomes` (see `account`) and the table `accepted`: name, identity, content_hash, shard, row.
 
     Of inputs with the same pixels the first in the order of the source is accepted. `rows` are the tables of blocks,
-    `parent` is the folder of the snapshot that the view `remembered` speaks of.
+    `parent` is the folder of the snapshot that the view `remembered` speaks of. Nobody of `forgotten` is accepted.
     """
     parquet.view(connection, "rows", rows, ROW_COLUMNS)
     for name, schema in {MANIFEST: MANIFEST_COLUMNS, **_TABLES}.items():
         files = [parent / name] if parent is not None and (parent / name).exists() else []
         parquet.view(connection, f"parent_{Path(name).stem}", files, schema)
+    listed = connection.execute("SELECT DISTINCT identity FROM listing WHERE identity IS NOT NULL").fetchall()
+    gone = forgotten.among(identity for (identity,) in listed)
+    connection.register("forgotten", pa.table({"identity": pa.array(gone, pa.string())}))
     connection.execute(
-        """
+        f"""
         CREATE TABLE usable AS
         SELECT position, name, identity, content_hash, shard, row
-        FROM listing JOIN rows USING (name) WHERE reason IS NULL
+        FROM listing JOIN rows USING (name) ANTI JOIN forgotten USING (identity) WHERE reason IS NULL
         UNION ALL BY NAME
         SELECT remembered.position, name, remembered.identity, remembered.content_hash, shard, row
-        FROM remembered LEFT JOIN parent_manifest USING (name) WHERE outcome <> 'quarantined';
+        FROM remembered LEFT JOIN parent_manifest USING (name)
+        ANTI JOIN forgotten ON forgotten.identity = remembered.identity
+        WHERE outcome <> 'quarantined';
 
         CREATE TABLE accepted AS
         SELECT * FROM usable QUALIFY row_number() OVER (PARTITION BY content_hash ORDER BY position) = 1;
@@ -80,7 +90,8 @@ def view_outcomes(connection: duckdb.DuckDBPyConnection, rows: list[Path], paren
         SELECT listing.position, listing.name, listing.identity, listing.etag,
                CASE WHEN usable.name IS NULL THEN 'quarantined'
                     WHEN usable.position = accepted.position THEN 'accepted' ELSE 'duplicate' END AS outcome,
-               CASE WHEN usable.name IS NULL THEN coalesce(rows.reason, remembered.reason) END AS reason,
+               CASE WHEN usable.name IS NULL
+                    THEN coalesce(rows.reason, remembered.reason, '{forgotten_people.REASON}') END AS reason,
                CASE WHEN usable.name IS NULL THEN coalesce(rows.detail, remembered.detail) END AS detail,
                usable.content_hash,
                CASE WHEN usable.position <> accepted.position THEN accepted.name END AS duplicate_of,
@@ -90,11 +101,13 @@ def view_outcomes(connection: duckdb.DuckDBPyConnection, rows: list[Path], paren
         LEFT JOIN accepted ON usable.content_hash = accepted.content_hash
         LEFT JOIN rows ON listing.name = rows.name
         LEFT JOIN remembered ON listing.name = remembered.name
-        """
+        """  # noqa: S608 - own names
     )
     (lost,) = parquet.one(connection, "SELECT count(*) FROM accepted WHERE shard IS NULL")
     if lost:
-        raise MaskerError("accepted inputs have no pixels", got=lost, fix="report it; `--fresh` reads all anew")
+        raise MaskerError(
+            "accepted inputs have no pixels", got=lost, fix="report this as a defect of identity_masker.faces"
+        )
 
 
 def drop_unused(connection: duckdb.DuckDBPyConnection, folder: Path, size: int) -> int:
@@ -131,8 +144,6 @@ def write_tables(
 ) -> Written:
     """Deal the people to splits and write all tables; those of labels and of attributes only where there are any."""
     people = [person for (person,) in connection.execute("SELECT DISTINCT identity FROM accepted").fetchall()]
-    dealt = deal(people, config.splits, placed_before)
-    connection.register("dealt", pa.table({"identity": list(dealt.splits), "split": list(dealt.splits.values())}))
     connection.execute(
         f"""
         CREATE VIEW known AS
@@ -145,22 +156,77 @@ def write_tables(
         CREATE VIEW described AS
         SELECT {", ".join(_described())} FROM known
         UNION ALL BY NAME SELECT {", ".join(_described())} FROM rows WHERE image_hash IS NOT NULL;
-
+        """  # noqa: S608 - own names
+    )
+    dealt = deal(people, config.splits, placed_before, _strata(connection, config.splits.stratify))
+    connection.register("dealt", pa.table({"identity": list(dealt.splits), "split": list(dealt.splits.values())}))
+    connection.execute(
+        """
         CREATE VIEW faces AS
         SELECT placed.* EXCLUDE (position), split, described.* EXCLUDE (name)
         FROM placed JOIN described USING (name) JOIN dealt USING (identity)
-        """  # noqa: S608 - own names
+        """
     )
     images = parquet.write(connection, "SELECT * FROM faces ORDER BY name", MANIFEST_COLUMNS, folder / MANIFEST)
     for name, schema in _TABLES.items():
         if name not in (LABELS, ATTRIBUTES) or _any_known(connection, schema):
             parquet.write(connection, "SELECT * FROM faces ORDER BY name", schema, folder / name)
     return Written(
-        snapshot=_content_hash(connection, config.size),
+        snapshot=content_hash(connection, config.size),
         images=images,
         people=len(dealt.splits),
         placed=dealt.placed,
-        **_split_sizes(connection),
+        **split_sizes(connection),
+    )
+
+
+def _strata(connection: duckdb.DuckDBPyConnection, labels: Sequence[str]) -> dict[str, str] | None:
+    """The stratum of each person: of factors whether they are mostly above 0, of attributes the most common value."""
+    if not labels:
+        return None
+    strata: dict[str, str] = {}
+    for label in labels:
+        values = _of_people(connection, label)
+        if not any(values.values()):
+            raise BadInputError(
+                "no picture has the label that splits are stratified by",
+                got=label,
+                allowed=f"one of {', '.join(FACTORS)}, or an attribute of the source",
+                fix="correct splits.stratify in the dataset's configuration",
+            )
+        strata = {person: f"{strata.get(person, '')}\0{value}" for person, value in values.items()}
+    return strata
+
+
+def _of_people(connection: duckdb.DuckDBPyConnection, label: str) -> dict[str, str]:
+    """The most common value of a label among each person's pictures, empty where none has it."""
+    if label in FACTORS:
+        value = f"CASE WHEN factor_{label} >= 0 THEN 'above' WHEN factor_{label} < 0 THEN 'below' END"
+    else:
+        path = parquet.quoted(f'$."{label}"')
+        value = f"json_extract_string(attributes, {path})"
+    rows = connection.execute(
+        f"""
+        SELECT identity, coalesce(value, '')
+        FROM (SELECT identity, {value} AS value FROM accepted JOIN described USING (name)) GROUP BY identity, value
+        QUALIFY row_number() OVER (PARTITION BY identity ORDER BY value IS NULL, count(*) DESC, value) = 1
+        """  # noqa: S608 - a label has no quotes
+    ).fetchall()
+    return dict(rows)
+
+
+def view_faces(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Make the view `faces` of the tables of a snapshot in `folder`, as `write_tables` does of what it writes."""
+    for name, schema in {MANIFEST: MANIFEST_COLUMNS, **_TABLES}.items():
+        files = [folder / name] if (folder / name).exists() else []
+        parquet.view(connection, f"own_{Path(name).stem}", files, schema)
+    connection.execute(
+        """
+        CREATE VIEW faces AS
+        SELECT own_manifest.*, own_descriptors.* EXCLUDE (name), own_labels.* EXCLUDE (name), attributes
+        FROM own_manifest JOIN own_descriptors USING (name)
+        LEFT JOIN own_labels USING (name) LEFT JOIN own_attributes USING (name)
+        """
     )
 
 
@@ -179,7 +245,7 @@ def _number(schema: pa.Schema, name: str) -> str:
     return f" AND NOT isnan({name})" if pa.types.is_floating(schema.field(name).type) else ""
 
 
-def _split_sizes(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
+def split_sizes(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
     found = connection.execute("SELECT split, count(*), count(DISTINCT identity) FROM faces GROUP BY split").fetchall()
     sizes = {split: (images, people) for split, images, people in found}
     return {
@@ -191,7 +257,7 @@ def _split_sizes(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, i
 _HASHED = ("name", "identity", "split", "content_hash", "image_hash")
 
 
-def _content_hash(connection: duckdb.DuckDBPyConnection, size: int) -> str:
+def content_hash(connection: duckdb.DuckDBPyConnection, size: int) -> str:
     """SHA-256 over what the snapshot holds, free of how its files are laid out or compressed."""
     digest = hashlib.sha256(json.dumps({"schema": SCHEMA_VERSION, "size": size}).encode())
     # Numbers that come from the source, not from calculation, which may differ between processors.

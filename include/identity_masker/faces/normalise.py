@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from identity_masker.faces.anchors import FRAME, similarity
+from identity_masker.faces.decode import UndecodableError
 
+_WIDEST = 8
+"""A face may be so many times as wide as the picture that it is said to be in."""
+_FAR = 1 << 40
 _AVERAGED_FROM = 2
-"""A picture that is shrunk by more is averaged first, so that no detail turns into a pattern."""
 
 
 def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -25,7 +28,7 @@ def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     left, top, side = _centre(width, height)
     image = Image.fromarray(pixels)
     box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0))
 
 
 def square_points(points: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
@@ -45,20 +48,25 @@ def aligned(
 
     `anchors` (5, 2) are in pixels. Gives the square (size, size, 3), the anchors as fractions of it, and the pixels of
     the source that its side is long. Beyond the picture's edge its last pixels go on.
+
+    Raises `UndecodableError` for points that lie on one another or belong to no face in this picture.
     """
     points = anchors.astype(np.float64)
     move = similarity(points, FRAME * size)
     step = float(np.hypot(move[0, 0], move[1, 0]))
-    back = np.linalg.inv(move[:, :2])
-    there = ((points - move[:, 2]) @ back.T / size).astype(np.float32)
+    if not 1e-3 < step * size < _WIDEST * max(pixels.shape):
+        raise UndecodableError("wrong_points", got=f"a face {step * size:.3g} pixels wide")
+    there = ((points - move[:, 2]) @ np.linalg.inv(move[:, :2]).T / size).astype(np.float32)
+    image = Image.fromarray(pixels)
+    if step >= _AVERAGED_FROM:
+        # So that no detail turns into a pattern, and what is cut out is small whatever the points say.
+        factors = min(int(step), image.width), min(int(step), image.height)
+        image, move = image.reduce(factors), move / np.array(factors)[:, None]
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)]) @ move[:, :2].T + move[:, 2]
-    cut, offset = _cut(pixels, corners.min(axis=0) - step, corners.max(axis=0) + step)
+    cut, offset = _cut(np.asarray(image), corners.min(axis=0) - 2, corners.max(axis=0) + 2)
     move[:, 2] -= offset
-    image = Image.fromarray(cut)
-    if (factor := int(step / _AVERAGED_FROM * 2)) > 1:
-        image, move = image.reduce(factor), move / factor
     numbers = tuple(float(number) for number in move.ravel())
-    square = image.transform((size, size), Image.Transform.AFFINE, numbers, Image.Resampling.BICUBIC)
+    square = Image.fromarray(cut).transform((size, size), Image.Transform.AFFINE, numbers, Image.Resampling.BICUBIC)
     return np.asarray(square), there, step * size
 
 
@@ -66,10 +74,8 @@ def _cut(
     pixels: NDArray[np.uint8], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The box from `low` to `high` (x, y), and where it begins; beyond the picture its edge is repeated."""
-    # Points that lie on one another would ask for a picture of any size.
-    longest = 4 * max(pixels.shape[:2])
-    left, top = np.floor(low.clip(-longest, longest)).astype(np.int64)
-    right, bottom = np.ceil(high.clip(-longest, longest)).astype(np.int64)
+    left, top = np.floor(low.clip(-_FAR, _FAR)).astype(np.int64)
+    right, bottom = np.ceil(high.clip(-_FAR, _FAR)).astype(np.int64)
     columns = np.arange(left, max(right, left + 1)).clip(0, pixels.shape[1] - 1)
     rows = np.arange(top, max(bottom, top + 1)).clip(0, pixels.shape[0] - 1)
     return pixels[rows[:, None], columns[None]], np.array([left, top])

@@ -50,7 +50,7 @@ def make_plan(config: DatasetConfig, versions: VersionStore, desk: Path, threads
     with parquet.connect(desk, threads) as connection:
         inputs = listing.write_listing(config.reader, desk, connection)
         fingerprint = listing.fingerprint(connection)
-        history = versions.records(config.name)
+        history = versions.living(config.name)
         if (same := unchanged(config, fingerprint, history)) is not None:
             return same
         parent = _remember(config, history, desk, connection)
@@ -102,7 +102,7 @@ def inputs_of(plan: Plan, new: Path, block: str) -> list[Listed]:
 
 def unchanged(config: DatasetConfig, fingerprint: str, history: list[VersionRecord]) -> VersionRecord | None:
     """The version that was made from the same configuration and inputs."""
-    decisive = config.model_dump(mode="json", exclude={"rules", "description", "shard_images"})
+    decisive = config.model_dump(mode="json", exclude={"rules", "description", "shard_images", "consent"})
     for record in reversed(history):
         same = record.fingerprint == fingerprint and record.schema_version == SCHEMA_VERSION
         if same and all(record.config.get(field) == value for field, value in decisive.items()):
@@ -131,7 +131,8 @@ def _remember(
 def view_known(connection: duckdb.DuckDBPyConnection, inputs: Path | None) -> None:
     """Make the view `remembered`: listed inputs with their `position` whose outcome is known from the table `inputs`.
 
-    A duplicate is known only together with its original, for its own pixels were not kept.
+    A duplicate is known only together with its original, for its own pixels were not kept; and only of the same
+    person, for the original's person may be forgotten.
     """
     parquet.view(connection, "before", [] if inputs is None else [inputs], account.INPUT_COLUMNS)
     connection.execute(
@@ -145,6 +146,7 @@ def view_known(connection: duckdb.DuckDBPyConnection, inputs: Path | None) -> No
         UNION ALL BY NAME
         SELECT copy.* FROM same AS copy JOIN same AS original USING (content_hash)
         WHERE copy.outcome = 'duplicate' AND original.outcome = 'accepted' AND original.position < copy.position
+          AND original.identity = copy.identity
         """
     )
 

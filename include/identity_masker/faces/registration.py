@@ -32,11 +32,13 @@ def register(facts: SnapshotFacts, repository: DataRepository, versions: Version
         for known in history:
             if known.snapshot == facts.snapshot:
                 return known, False
-        parent = history[-1] if history else None
-        change = changes(facts, parent, repository)
+        living = versions.living(facts.name)
+        change = changes(facts, living[-1] if living else None, repository)
+        if history and not living:  # whatever was there before has been purged
+            change = change.model_copy(update={"change": "major"})
         record = VersionRecord(
             **dict(facts),
-            semver=next_semver(parent.semver if parent else None, change.change),
+            semver=next_semver(history[-1].semver if history else None, change.change),
             created_at=datetime.now(UTC),
             changelog=change,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jinja2 import Environment
 
 from identity_masker.faces.findings import Report
@@ -21,6 +23,7 @@ _PAGE = """<!doctype html>
   td.number { text-align: right; font-variant-numeric: tabular-nums; }
   .verdict, .state { display: inline-block; padding: .1rem .6rem; border-radius: 1rem; font-weight: 600; }
   .kept { background: #ddf3e4; color: #10542c; } .stop { background: #fbdcdc; color: #7a1414; }
+  .example { display: flex; gap: .5rem; align-items: center; margin: .15rem 0; } .example img { width: 2.5rem; }
   .warn { background: #fdf0cd; color: #6a4a00; }
   .small { color: #5c6577; font-size: .9em; overflow-wrap: anywhere; }
 </style>
@@ -45,7 +48,9 @@ _PAGE = """<!doctype html>
       {% else %}<span class="state {{ finding.severity }}">{{ finding.severity }}</span>{% endif %}</td>
   <td>{{ finding.asks }}</td>
   <td>{{ finding.found() }}
-      {% for example in finding.examples %}<div class="small">{{ example }}</div>{% endfor %}</td>
+      {% for name, detail in finding.told() %}<div class="small example">
+        {% if finding.table == "images" and pictures[name] %}<img src="{{ pictures[name] }}" alt="">{% endif %}
+        {{ name }}{{ ": " ~ detail if detail }}</div>{% endfor %}</td>
   <td>{{ finding.why }}<div class="small">{{ finding.fix }}</div></td>
 </tr>
 {% endfor %}
@@ -75,7 +80,10 @@ _PAGE = """<!doctype html>
 """
 
 
-def page(report: Report, record: VersionRecord) -> str:
-    """`report` on the version of `record` as HTML; the broken rules come first."""
+def page(report: Report, record: VersionRecord, pictures: Mapping[str, str]) -> str:
+    """`report` on the version of `record` as HTML; the broken rules come first.
+
+    `pictures` holds addresses of pictures by name, for examples.
+    """
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)
-    return template.render(report=report, record=record, counts=record.counts.model_dump())
+    return template.render(report=report, record=record, pictures=pictures, counts=record.counts.model_dump())

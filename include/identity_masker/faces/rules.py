@@ -1,7 +1,7 @@
 """The rules a dataset must satisfy, as people write them in its YAML.
 
-A rule looks at one column of one table: `images` (a row an image: manifest and descriptors), `people`
-(a row a person), or `ingestion` (one row of counts).
+A rule looks at one column of one table: `images` (a row an image: manifest, descriptors and likeness), `people`
+(a row a person), `ingestion` (one row of counts), or `drift` (a row a descriptor, against the last valid version).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Severity = Literal["warn", "stop"]
-Table = Literal["images", "people", "ingestion"]
+Table = Literal["images", "people", "ingestion", "drift"]
 
 
 class Rule(BaseModel):

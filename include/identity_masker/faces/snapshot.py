@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,19 +65,19 @@ class Snapshot:
     @cached_property
     def manifest(self) -> pd.DataFrame:
         """One row an image, in the order of names; columns as in `schema.MANIFEST_COLUMNS`."""
-        table: pd.DataFrame = self._table(MANIFEST).to_pandas()
+        table: pd.DataFrame = self.table(MANIFEST).to_pandas()
         return table
 
     @cached_property
     def descriptors(self) -> pd.DataFrame:
         """One row an image, in the order of the manifest; columns as in `schema.DESCRIPTOR_COLUMNS`."""
-        table: pd.DataFrame = self._table(DESCRIPTOR_TABLE).to_pandas()
+        table: pd.DataFrame = self.table(DESCRIPTOR_TABLE).to_pandas()
         return table
 
     @cached_property
     def embeddings(self) -> NDArray[np.float32]:
         """How each picture looks from afar, in the order of the manifest: (N, `descriptors.EMBEDDING`)."""
-        column = self._table(EMBEDDINGS)["embedding"].combine_chunks()
+        column = self.table(EMBEDDINGS)["embedding"].combine_chunks()
         values: NDArray[np.float32] = column.flatten().to_numpy()
         return values.reshape(len(column), -1)
 
@@ -90,14 +91,23 @@ class Snapshot:
             return None
         import pandas as pd
 
-        table = self._table(ATTRIBUTES)
+        table = self.table(ATTRIBUTES)
         rows = [json.loads(text) if text else {} for text in table["attributes"].to_pylist()]
         return pd.DataFrame([{"name": name, **row} for name, row in zip(table["name"].to_pylist(), rows, strict=True)])
 
     @cached_property
     def labels(self) -> pd.DataFrame | None:
         """One row an image, in the order of the manifest, NaN where it has none; None when no image has labels."""
-        return self._table(LABELS).to_pandas() if LABELS in self.record.files else None
+        return self.table(LABELS).to_pandas() if LABELS in self.record.files else None
+
+    def images(self, names: Sequence[str]) -> NDArray[np.uint8]:
+        """The stored squares (M, size, size, 3) of the pictures called `names`, in that order."""
+        places = self.manifest.set_index("name").loc[list(names), ["shard", "row"]].reset_index(drop=True)
+        found = np.empty((len(places), self.size, self.size, 3), dtype=np.uint8)
+        for shard, rows in places.groupby("shard"):
+            stored = read_shard(self.folder / str(shard), self.record.files[str(shard)].sha256, self.size)
+            found[rows.index.to_numpy()] = stored[rows["row"].to_numpy()]
+        return found
 
     def load(self, split: str, size: int) -> FaceSet:
         """The faces of `split` at `size` pixels.
@@ -107,10 +117,7 @@ class Snapshot:
         self._check_request(split, size)
         rows = np.flatnonzero((self.manifest["split"] == split).to_numpy())
         chosen = self.manifest.iloc[rows]
-        images = np.empty((len(rows), self.size, self.size, 3), dtype=np.uint8)
-        for shard, places in chosen.reset_index(drop=True).groupby("shard"):
-            stored = read_shard(self.folder / str(shard), self.record.files[str(shard)].sha256, self.size)
-            images[places.index.to_numpy()] = stored[places["row"].to_numpy()]
+        images = self.images(chosen["name"].tolist())
         factors, landmarks = self._labels_of(rows)
         identities = np.array(chosen["identity"].tolist(), dtype=np.str_)
         return FaceSet(resized(images, size), identities, factors, landmarks)
@@ -139,7 +146,8 @@ class Snapshot:
             None if np.isnan(points).all() else np.ascontiguousarray(points).reshape(-1, LANDMARKS, 2),
         )
 
-    def _table(self, name: str) -> pa.Table:
+    def table(self, name: str) -> pa.Table:
+        """A table of the snapshot, for instance `schema.MANIFEST`."""
         path = self.folder / name
         content = path.read_bytes()
         check(path, content, self.record.files[name].sha256)
@@ -163,6 +171,7 @@ def open_from(version: str, places: Places, *, validated: bool = True) -> Snapsh
     record = store.record(version)
     if validated:
         _check_state(record, store)
+    refuse_purged(record, store)
     if record.schema_version != SCHEMA_VERSION:
         raise BadInputError(
             "the dataset was written in another schema",
@@ -171,6 +180,16 @@ def open_from(version: str, places: Places, *, validated: bool = True) -> Snapsh
             fix="ingest the source again",
         )
     return Snapshot(record, DataRepository(places).fetch(record))
+
+
+def refuse_purged(record: VersionRecord, store: VersionStore) -> None:
+    """Raise `ConflictError` when the data of the version were removed for good."""
+    if store.state(record.name, record.semver) == "purged":
+        raise ConflictError(
+            "the data of this version were purged because a person asked to be forgotten",
+            got=record.version,
+            fix=f"use {record.name}-latest",
+        )
 
 
 def _check_state(record: VersionRecord, store: VersionStore) -> None:

@@ -23,6 +23,7 @@ LATEST = "latest"
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 Change = Literal["first", "major", "minor", "patch"]
+State = Literal["pending", "validated", "failed", "purged"]
 
 
 class Tracked(BaseModel):
@@ -162,6 +163,10 @@ class VersionStore:
         """All records of `name`, oldest first."""
         return [self._read(name, semver) for semver in self.semvers(name)]
 
+    def living(self, name: str) -> list[VersionRecord]:
+        """The records of `name` whose data were not purged, oldest first."""
+        return [self._read(name, semver) for semver in self.semvers(name) if self.state(name, semver) != "purged"]
+
     def record(self, reference: str) -> VersionRecord:
         """The record that `reference` names; `latest` is the newest version that passed validation.
 
@@ -179,6 +184,12 @@ class VersionStore:
             allowed=f"one of {[f'{name}-{number}' for number in known]}" if known else "a version that was ingested",
             fix=self._advice(name, known),
         )
+
+    def valid_before(self, record: VersionRecord) -> VersionRecord | None:
+        """The last version before `record` that passed validation; None for none."""
+        older = [number for number in self.semvers(record.name) if order(number) < order(record.semver)]
+        found = next((number for number in reversed(older) if self.passed(record.name, number)), None)
+        return self._read(record.name, found) if found else None
 
     def newest(self, reference: str) -> str:
         """`reference` with `latest` meaning the newest version, whether it was validated or not."""
@@ -201,10 +212,12 @@ class VersionStore:
         return report
 
     def passed(self, name: str, semver: str) -> bool:
-        report = self.validation(name, semver)
-        return report is not None and report["ok"] is True
+        return self.state(name, semver) == "validated"
 
-    def state(self, name: str, semver: str) -> Literal["pending", "validated", "failed"]:
+    def state(self, name: str, semver: str) -> State:
+        """Where a version stands; of one that was purged only the record is left."""
+        if artifacts.exists(self.uri(name, "purged", f"{semver}.json")):
+            return "purged"
         report = self.validation(name, semver)
         if report is None:
             return "pending"

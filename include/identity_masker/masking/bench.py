@@ -22,7 +22,7 @@ from identity_masker.masking.evaluation_config import (
 from identity_masker.masking.evidence import Attack, AttackerName, Gallery, Pictures
 from identity_masker.masking.inversion import invert, train_inverter
 from identity_masker.masking.judge import Finder, find_landmarks
-from identity_masker.masking.verification import Trial, Verification, hits_at, similarity, verify
+from identity_masker.masking.verification import Trial, Verification, areas_below, hits_at, similarity, verify
 
 if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
@@ -91,10 +91,7 @@ class Bench:
             attacks += self._linkage(masker, self.config.linkage, trained, clear, raw)
         better = max(attacks[:2], key=lambda attack: attack.result.auc.value)
         scores = self._scores(clear if better.gallery == "clear" else found, found)
-        own = scores[np.arange(len(scores)), self.trial.owners][:, None]
-        others = scores.shape[1] - 1
-        areas = ((scores < own).sum(axis=1) + ((scores == own).sum(axis=1) - 1) / 2) / others
-        return Found(attacks, hits_at(scores, self.trial.owners, 1), areas)
+        return Found(attacks, hits_at(scores, self.trial.owners, 1), areas_below(scores, self.trial.owners))
 
     def parrot(self, views: Images, masked: Images, config: StrongConfig) -> Found:
         """A strong attacker that trains on masked pictures alone, and enrols such."""

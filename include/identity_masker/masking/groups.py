@@ -40,7 +40,7 @@ class GroupFigures(BaseModel):
     """Figures of one group. Errors are means over pictures, as shares of the factors' half range; null: not measured.
 
     rank1, auc  of the strong attacker with the better gallery; `auc` is the share of the templates of others that
-                score below the person's own
+                score below the person's own (`verification.areas_below`)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -118,11 +118,18 @@ class FactorBottleneckMasker:
         if pictures.shape[-1] != self.size:
             pictures = functional.interpolate(pictures, size=(self.size, self.size), mode="bilinear", antialias=True)
         factors = self._factors(pictures)
-        if len(pictures) > 1 and not torch.compiler.is_compiling():
-            # A factor on the edge of two levels may fall on another one alone: a batch must give the same to the bit.
-            for row in near_edge(factors, self.config.bits).nonzero().flatten().tolist():
-                factors[row] = self._factors(pictures[row : row + 1])[0]
-        return quantise(factors, self.config.bits), torch.isfinite(factors).all()
+        return quantise(self._steady(pictures, factors), self.config.bits), torch.isfinite(factors).all()
+
+    def _steady(self, pictures: Tensor, factors: Tensor) -> Tensor:
+        """`factors` that round as they do when each picture is read alone: what a batch gives is the same to the bit.
+
+        On a processor, where pictures are served, and not in a compiled program, whose steps look at no value.
+        """
+        if len(pictures) == 1 or self.device.type != "cpu" or torch.compiler.is_compiling():
+            return factors
+        for row in near_edge(factors, self.config.bits).nonzero().flatten().tolist():
+            factors[row] = self._factors(pictures[row : row + 1])[0]
+        return factors
 
     def _factors(self, pictures: Tensor) -> Tensor:
         with precision(self.device, self.precision):

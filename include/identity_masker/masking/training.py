@@ -20,6 +20,7 @@ from identity_masker.faces import render
 from identity_masker.faces.face_set import FaceSet
 from identity_masker.masking import checkpoint as checkpoints
 from identity_masker.masking.config import MaskerConfig
+from identity_masker.masking.device import CPU
 from identity_masker.masking.losses import r_squared
 from identity_masker.masking.masker import FactorBottleneckMasker, StorableMasker
 from identity_masker.masking.processes import Group, alone
@@ -61,7 +62,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainedMasker:
-    """A trained masker and how it came about. `r_squared`: how well it reads each factor of faces it has not seen."""
+    """A trained masker, on the processor, and how it came about.
+
+    `r_squared`: how well it reads each factor of faces it has not seen.
+    """
 
     masker: StorableMasker
     steps: int
@@ -94,38 +98,40 @@ def train(
     if saved is not None:
         state.load(saved)
     first = state.step
-    watch = _Watch(plan.batch)
+    watch = _Watch(plan.batch, first)
+    read: dict[str, float] = {}
     for batch in prefetch(supervision, first, 0 if state.exhausted else plan.steps):
         values = step(state, batch)
         last = state.step == plan.steps
         validates = last or state.step % plan.validate_steps == 0
-        judged = _validated(state, config, validation) if validates else Judged()
-        if group.device.type == "cpu" or validates or state.step % GPU_REPORT_STEPS == 0:
-            numbers = finite(values, state.step)
-            if group.leads:
-                speed = watch.speed(state.step)
-                report(Progress(state.step, plan.steps, numbers, state.learning_rate, speed, judged))
-        if group.leads and (last or state.exhausted or state.step % plan.checkpoint_steps == 0):
+        keeps = last or state.step % plan.checkpoint_steps == 0
+        judged, read = _validated(state, config, validation) if validates else (Judged(), read)
+        due = group.device.type == "cpu" or validates or keeps or state.step % GPU_REPORT_STEPS == 0
+        numbers = finite(values, state.step) if due else None
+        if group.leads and (keeps or state.exhausted):
             checkpoints.write(checkpoint, mark, state.dump())
+        if group.leads and numbers is not None:
+            speed = watch.speed(state.step)
+            report(Progress(state.step, plan.steps, numbers, state.learning_rate, speed, judged))
         if state.exhausted:
             break
-    masker = _masker(state, config)
     return TrainedMasker(
-        masker=masker,
+        masker=_masker(state, config, CPU),
         steps=state.step,
         resumed_from=first,
         seconds=time.perf_counter() - begun,
         supervision=supervision.kind,
-        r_squared=validate(masker, validation, plan.seed),
+        # The last step has validated, unless there was nothing left to do.
+        r_squared=read or validate(_masker(state, config, group.device), validation, plan.seed),
     )
 
 
 class _Watch:
     """Pictures a second since it was last asked."""
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, step: int) -> None:
         self._batch = batch
-        self._step, self._time = 0, time.perf_counter()
+        self._step, self._time = step, time.perf_counter()
 
     def speed(self, step: int) -> float:
         now = time.perf_counter()
@@ -145,19 +151,23 @@ def prefetch(supervision: Supervision, first: int, last: int) -> Iterator[Batch]
             yield batch
 
 
-def _masker(state: TrainingState, config: MaskerConfig) -> FactorBottleneckMasker:
-    network = state.averaged().to(state.group.device)
+def _masker(state: TrainingState, config: MaskerConfig, device: torch.device) -> FactorBottleneckMasker:
+    network = state.averaged().to(device)
     return FactorBottleneckMasker(config.architecture, network, settings().mask_key.get_secret_value())
 
 
-def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> Judged:
-    """A look at `faces`, noted for the early end of the training."""
-    masker = _masker(state, config)
-    mean = float(np.mean(list(validate(masker, faces, config.training.seed).values())))
+def _validated(state: TrainingState, config: MaskerConfig, faces: FaceSet) -> tuple[Judged, dict[str, float]]:
+    """A look at `faces`, noted for the early end of the training, and the R² of each factor."""
+    if not state.group.leads:
+        state.improved(state.group.agree(0.0))
+        return Judged(), {}
+    masker = _masker(state, config, state.group.device)
+    read = validate(masker, faces, config.training.seed)
+    mean = state.group.agree(float(np.mean(list(read.values()))))
     state.improved(mean)
     clear = faces.images[:SAMPLES]
     masked = masker.mask(clear, [f"sample/{row}" for row in range(len(clear))])
-    return Judged(mean, np.stack([clear, masked]))
+    return Judged(mean, np.stack([clear, masked])), read
 
 
 def validate(masker: FactorBottleneckMasker, faces: FaceSet, seed: int) -> dict[str, float]:

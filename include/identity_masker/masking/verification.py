@@ -135,6 +135,24 @@ def hits_at(scores: Floats, owners: Rows, k: int) -> Floats:
     return hits
 
 
+def areas_below(scores: Floats, owners: Rows) -> Floats:
+    """For each probe, the share of the other templates that score below its owner's; a half where nothing is known.
+
+    Scores (Q, P) are first put on one scale for every template, by the probes of other people (Z-norm: Auckenthaler,
+    Carey, Lloyd-Thomas, 2000): a template that is like everybody would otherwise pass for a person who is found.
+    """
+    rows = np.arange(len(scores))
+    others = np.ones(scores.shape, bool)
+    others[rows, owners] = False
+    mean = scores.mean(axis=0, where=others)
+    spread = np.maximum(scores.std(axis=0, where=others), 10.0**-SCORE_DECIMALS)
+    level = np.round((scores - mean) / spread, 3)
+    own = level[rows, owners][:, None]
+    ties = (level == own).sum(axis=1) - 1
+    areas: Floats = ((level < own).sum(axis=1) + ties / 2) / (scores.shape[1] - 1)
+    return areas
+
+
 def _unit(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Floats = vectors / np.maximum(lengths, 1e-12)

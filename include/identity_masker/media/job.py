@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from identity_masker import artifacts
 from identity_masker.errors import NotFoundError
-from identity_masker.media import archive, video
+from identity_masker.media import archive
 from identity_masker.media import plan as planning
+from identity_masker.media.kind import VIDEOS, kind_of
 from identity_masker.media.plan import Chunk, Options, Plan
 from identity_masker.media.tracks import Region
 from identity_masker.serving import model
@@ -129,11 +130,11 @@ def open_job(options: Options, served: model.ServedModel) -> Job:
 
     Raises as `planning.listed` does, and `BadInputError` for a destination that cannot be.
     """
-    kind = planning.kind_of(options.source)
+    kind = kind_of(options.source)
     if kind is None:
         raise NotFoundError(
             "this is neither a folder nor an archive nor a video", got=options.source,
-            allowed=f"a folder, or a file that ends in {', '.join((*archive.EXTENSIONS, *video.EXTENSIONS))}",
+            allowed=f"a folder, or a file that ends in {', '.join((*archive.EXTENSIONS, *VIDEOS))}",
         )  # fmt: skip
     destination = planning.targets(options.source, options.destination, kind)
     identity = artifacts.sha256(
@@ -151,6 +152,9 @@ def open_job(options: Options, served: model.ServedModel) -> Job:
             skipped=skipped, chunks=planning.chunks(pictures, videos),
         )  # fmt: skip
 
+    finished = artifacts.exists(artifacts.join(job.uri, "report.json"))
+    if finished and not artifacts.exists(destination):
+        artifacts.remove(job.uri)  # somebody took the result away: it is made anew
     job.once("plan.json", Plan, make)
     return job
 

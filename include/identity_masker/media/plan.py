@@ -15,14 +15,13 @@ from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.decode import Limits
 from identity_masker.faces.formats import READABLE
 from identity_masker.media import archive, video
+from identity_masker.media.kind import VIDEOS, Kind
 
 PICTURES = tuple(extension for names in READABLE.values() for extension in names)
 LIMITS = Limits(max_pixels=4096 * 4096)
 MOST_ENTRIES = 200_000
 PICTURES_A_CHUNK = 100
 FRAMES_A_CHUNK = 250
-
-Kind = Literal["folder", "archive", "video"]
 
 
 class Options(BaseModel):
@@ -96,17 +95,6 @@ class Plan(BaseModel):
         return artifacts.join(self.destination, str(path.with_suffix(video.written_as(name))))
 
 
-def kind_of(source: str) -> Kind | None:
-    """What a source is by its name and form; None for something else, such as a single picture."""
-    name = source.lower().rstrip("/")
-    if name.endswith(archive.EXTENSIONS):
-        return "archive"
-    if name.endswith(video.EXTENSIONS):
-        return "video"
-    system, path = artifacts.split(source)
-    return "folder" if system.isdir(path) else None
-
-
 def targets(source: str, destination: str, kind: Kind) -> str:
     """Where the result goes: `destination`, or beside the source as NAME.masked, with the form's extension.
 
@@ -161,13 +149,13 @@ def listed(source: str, kind: Kind) -> tuple[list[str], list[Video], list[Skippe
             return [], [Video(name=path.name, facts=video.probe(path))], []
     names = _folder_names(source) if kind == "folder" else _archive_names(source)
     pictures = sorted(name for name in names if name.lower().endswith(PICTURES))
-    found, skipped = _videos(source, kind, sorted(name for name in names if name.lower().endswith(video.EXTENSIONS)))
+    found, skipped = _videos(source, kind, sorted(name for name in names if name.lower().endswith(VIDEOS)))
     known = {*pictures, *(v.name for v in found), *(s.name for s in skipped)}
     skipped += [Skipped(name=name, reason="neither a picture nor a video") for name in names if name not in known]
     if not pictures and not found:
         raise BadInputError(
             "there is nothing to mask in the source", got=f"{source} with {len(names)} files",
-            allowed=f"files that end in {', '.join((*PICTURES, *video.EXTENSIONS))}",
+            allowed=f"files that end in {', '.join((*PICTURES, *VIDEOS))}",
         )  # fmt: skip
     return pictures, found, skipped
 

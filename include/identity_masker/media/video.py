@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
+from identity_masker.media.kind import VIDEOS
 
 Image = NDArray[np.uint8]
 Packet: TypeAlias = "av.Packet[Any]"
 
-EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp")
 SEGMENT = "nut"
 """The container of segments: it keeps every time base and takes every codec."""
 DEFAULT_RATE = Fraction(25)
@@ -264,7 +264,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
         container = av.open(str(path))
     except FFmpegError as error:
         raise BadInputError(
-            "the file cannot be opened as a video", got=f"{path.name}: {error}", allowed=", ".join(EXTENSIONS),
+            "the file cannot be opened as a video", got=f"{path.name}: {error}", allowed=", ".join(VIDEOS),
             fix="export or download it again; a file that was cut off may lack its index",
         ) from error  # fmt: skip
     with container:

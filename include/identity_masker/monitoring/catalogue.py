@@ -15,6 +15,7 @@ from identity_masker.monitoring import exporter
 from identity_masker.monitoring.refresher import OWN
 from identity_masker.monitoring.sample import Family
 from identity_masker.serving.board import Board
+from identity_masker.serving.characteristics import Characteristics
 from identity_masker.serving.fleet_measures import FleetMeasures
 from identity_masker.serving.gateway_measures import GatewayMeasures
 from identity_masker.serving.quality_measures import QualityMeasures
@@ -52,6 +53,7 @@ def _processes() -> list[tuple[str, list[Row]]]:
     gateway = HttpMetrics("gateway")
     GatewayMeasures(gateway, Board())
     EventMeasures(gateway.registry)
+    Characteristics(lambda _: {}, gateway.registry)
     QualityMeasures(gateway.registry)
     alerts = HttpMetrics("alerts")
     ServiceMeasures(alerts.registry, ())

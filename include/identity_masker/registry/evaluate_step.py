@@ -13,6 +13,7 @@ from identity_masker.errors import BadInputError
 from identity_masker.faces.snapshot import open_snapshot
 from identity_masker.masking import artifact
 from identity_masker.masking.config import ModelConfig
+from identity_masker.masking.device import choose
 from identity_masker.masking.evaluation import evaluate
 from identity_masker.masking.evidence import Evaluation
 from identity_masker.masking.report import before_after, html
@@ -62,7 +63,8 @@ def evaluate_step(run_id: str) -> EvaluateResult:
     snapshot = open_snapshot(run.tags["dataset"])
     test = snapshot.load("test", config.evaluation.size)
     with TemporaryDirectory(prefix="masker-evaluate-") as folder:
-        masker = artifact.load(run.fetch(f"{run_files.MODEL}/{MASKER_FOLDER}", Path(folder)))
+        files = run.fetch(f"{run_files.MODEL}/{MASKER_FOLDER}", Path(folder))
+        masker = artifact.load(files, device=choose(config.evaluation.device))
         examiner = Path(folder) / Path(run_files.EXAMINER).name
         evidence = evaluate(
             masker, snapshot.load("attacker", config.evaluation.size), test, config.evaluation,

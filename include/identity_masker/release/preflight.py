@@ -10,10 +10,12 @@ from identity_masker.registry import flavor, models
 from identity_masker.release.fit import memory_fits
 from identity_masker.release.verdict import Check
 from identity_masker.serving import model
+from identity_masker.serving.calibration import calibrate
 from identity_masker.serving.deploy import Registry
 from identity_masker.serving.smoke import picture
 from identity_masker.settings import settings
 
+LARGEST_BATCH = 4
 TURNS = 4
 
 
@@ -41,6 +43,7 @@ def preflight(reference: str, registry: Registry) -> Preflight:
         )
     served = model.from_registry(candidate.version)
     signed = _signature(candidate.version, served.masker.size)
+    calibrate(served, largest=LARGEST_BATCH)
     masked = _mask_smoke_pictures(served)
     checks = (
         Check(name="registered", ok=True, detail=f"number {candidate.version}, accepted by the gate"),

@@ -41,15 +41,19 @@ def calibrate(
     The batch is `fixed` if given, else the smallest whose pictures a second are within `GAIN` of the best: 1 where
     batching gains less. Raises `MaskerError` when the model gives back anything but masked pictures.
     """
-    side = model.masker.size
-    images = np.random.default_rng(0).integers(0, 256, (fixed or largest, side, side, 3), dtype=np.uint8)
+    images = _noise(model, fixed or largest)
     sizes = [size for size in (1 << step for step in range(20)) if size < len(images)] + [len(images)]
     for size in sizes:
         _mask(model, images[:size])  # what a first call sets up is not the model's speed
     # In turn, so that a neighbour that is busy for a while is busy for all sizes.
     times = [{size: _timed(model, images[:size], clock) for size in sizes} for _ in range(REPEATS)]
     curve = {size: min(each[size] for each in times) for size in sizes}
-    return Calibration(fixed or _knee(curve), curve, side * side)
+    return Calibration(fixed or _knee(curve), curve, model.masker.size**2)
+
+
+def _noise(model: ServedModel, count: int) -> Pixels:
+    side = model.masker.size
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 def _knee(curve: dict[int, float]) -> int:

@@ -19,6 +19,7 @@ from identity_masker.serving.answers import SHADOW, SHARE, Answer
 from identity_masker.serving.api import Health
 from identity_masker.serving.board import Board, Watcher
 from identity_masker.serving.body import Room, read_body, unless_gone
+from identity_masker.serving.characteristics import UNKNOWN, Characteristics, LookUp, strength
 from identity_masker.serving.consented import Consented
 from identity_masker.serving.control import Revision
 from identity_masker.serving.exposures import Assign, attributes
@@ -41,9 +42,18 @@ from identity_masker.telemetry.http import Edge, Exchange
 from identity_masker.telemetry.metrics import HttpMetrics
 
 DEPLOY_HINT = "run `masker deploy --version challenger`, or trigger the pipeline: `make run`"
+STRENGTH = b"x-masking-strength"
 MASK_TARGET = gateway_routes.MASK.encode()
 FORWARDED = frozenset(
-    {b"content-type", b"accept", b"x-consistency-key", b"x-request-timeout", b"x-correlation-id", b"tracestate"}
+    {
+        b"content-type",
+        b"accept",
+        b"x-consistency-key",
+        b"x-request-timeout",
+        b"x-correlation-id",
+        b"tracestate",
+        STRENGTH,
+    }
 )
 RETURNED = (b"content-type", b"x-model-version", b"retry-after", b"vary", b"accept", b"x-masked", b"x-failed")
 log = logs.logger(__name__)
@@ -70,6 +80,7 @@ class GatewayConfig(BaseModel):
     example_seconds: float = Field(default=0.0, ge=0, description="Between masked answers that are kept; 0 keeps none.")
     sample_share: float = Field(default=0.0, ge=0, le=1, description="Of the pictures with consent that are kept.")
     unit_key: SecretStr = Field(default=SecretStr(""), description="Secret that user ids are hashed with.")
+    lookup_seconds: float = Field(default=0.02, gt=0, description="Time to look up what is known of a user.")
 
 
 class _Target(NamedTuple):
@@ -100,13 +111,15 @@ class Gateway:
         control_url: str,
         *,
         assign: Assign | None = None,
+        look_up: LookUp | None = None,
         guard: Guard | None = None,
         limiter: Limiter | None = None,
         release: Callable[[], BaseModel] | None = None,
         credentials: Callable[[], str | None] = lambda: None,
         operations_apart: bool = False,
     ) -> None:
-        """`assign` says which experiments a user is in; without it there are none. `release` tells of the newest one.
+        """`assign` says which experiments a user is in; without it there are none. `look_up` tells what is
+        known of a user, and `release` of the newest one.
 
         Without `guard` all may ask, and without `limiter` as often as they like. `credentials()` is the token that
         model servers get. With `operations_apart`, `app` has no metrics and no operations: `operations` has them.
@@ -126,6 +139,8 @@ class Gateway:
         self._events: EventLog | None = None
         self._request_log: RequestLog | None = None
         self._measures = GatewayMeasures(self.metrics, self.board)
+        registry = self.metrics.registry
+        self._known = Characteristics(look_up, registry, deadline=config.lookup_seconds) if look_up else None
         self._forwarder = Forwarder(
             self.board, self._measures, credentials=credentials, hedge_seconds=config.hedge_seconds
         )
@@ -153,6 +168,8 @@ class Gateway:
         await self._mirror.close()
         for server in self.board.servers.values():
             server.upstream.close()
+        if self._known is not None:
+            self._known.close()
         await asyncio.to_thread(self._close_log)
 
     def _quest(self) -> Quest | None:
@@ -198,21 +215,23 @@ class Gateway:
             raise no_server(champion.semver)
         return Health(status="ready", model_version=champion.semver)
 
-    async def mask(self, request: Request, user: str | None, given: str | None, *, consent: bool) -> Response:
+    async def mask(
+        self, request: Request, user: str | None, given: str | None, *, consent: bool = False, source: str = ""
+    ) -> Response:
         """Pass one picture to the variant that an experiment or the routing table gives this user.
 
-        `given`: the header x-user-attributes. `consent`: whether the picture may be kept. Raises `HttpError`, which the
-        application turns into a problem.
+        `given`: the header x-user-attributes. `consent`: whether the picture may be kept. `source`: x-source-id. Raises
+        `HttpError`, which the application turns into a problem.
         """
         exchange: Exchange = request.state.exchange
-        exchange.evidence = served = Served(consent=consent)
+        exchange.evidence = served = Served(consent=consent, source=source)
         content_type = request.headers.get("content-type")
         if bundle.kind_of(content_type) is None:
             pictures.check_content_type(content_type)
         revision = self.deployed()
         if self._taken >= self.config.capacity:
             raise overloaded("the gateway is full", "overloaded", seconds=1)
-        self._enter(served, user, given)
+        await self._enter(served, user, given)
         self._taken += 1
         self._measures.taken.inc()
         try:
@@ -234,12 +253,14 @@ class Gateway:
         headers |= getattr(request.state, "quota", {})
         return Response(reply.body, reply.status, {**headers, "x-variant": target.variant})
 
-    def _enter(self, served: Served, user: str | None, given: str | None) -> None:
-        """Who asks, and which experiments they are in."""
+    async def _enter(self, served: Served, user: str | None, given: str | None) -> None:
+        """Who asks, what is known of them, and which experiments they are in. What the request says counts more."""
         served.attributes = attributes(given)
         if not user:
             return
         served.unit = units.unit(self.config.unit_key.get_secret_value(), user)
+        known = await self._known.of(served.unit) if self._known is not None else UNKNOWN
+        served.attributes, served.strength = {**known, **served.attributes}, strength(known)
         if self._assign is None:
             return
         try:
@@ -332,6 +353,10 @@ class Gateway:
 
 
 def _forwarded(request: Request) -> Headers:
+    exchange: Exchange = request.state.exchange
     headers = [pair for pair in request.scope["headers"] if pair[0] in FORWARDED]
-    headers.append((b"x-request-id", request.state.exchange.request_id.encode()))
+    headers.append((b"x-request-id", exchange.request_id.encode()))
+    chosen = exchange.evidence.strength if isinstance(exchange.evidence, Served) else None
+    if chosen is not None and STRENGTH.decode() not in request.headers and "strength" not in request.query_params:
+        headers.append((STRENGTH, f"{chosen:g}".encode()))
     return headers

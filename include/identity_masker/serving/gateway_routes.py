@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 
 from identity_masker.serving import outcomes
-from identity_masker.serving.api import DESCRIPTION, HeaderKey, Health, QueryKey, mask_responses
+from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
 from identity_masker.serving.application import application
 from identity_masker.serving.bundle_masking import BODY
-from identity_masker.serving.direct_route import direct
-from identity_masker.serving.mask_options import HeaderTimeout, QueryVersion
+from identity_masker.serving.direct_route import direct, first
+from identity_masker.serving.mask_options import MaskOptions, mask_options, options_of
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, documented
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from identity_masker.serving.gateway import Gateway
 
 MASK = "/v1/mask"
-LONGEST = 256
-"""Characters of a key or a user's id."""
+LONGEST_USER = 256
+SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+"""What names a camera or stream."""
 
 PERMISSIONS = {
     MASK: "mask",
@@ -41,19 +43,29 @@ UserId = Annotated[
     str | None,
     Header(
         alias="x-user-id",
-        max_length=LONGEST,
+        max_length=LONGEST_USER,
         description="The same user stays with the same variant. Hashed here, never logged and never passed on.",
     ),
 ]
 RequiredUserId = Annotated[
     str,
-    Header(alias="x-user-id", min_length=1, max_length=LONGEST, description="Who did it. Hashed here, never logged."),
+    Header(
+        alias="x-user-id", min_length=1, max_length=LONGEST_USER, description="Who did it. Hashed here, never logged."
+    ),
 ]
 SampleConsent = Annotated[
     Literal["yes", "no"],
     Header(
         alias="x-sample-consent",
         description="`yes`: all people in the picture agreed to its being kept for some days, should it be drawn.",
+    ),
+]
+SourceId = Annotated[
+    str | None,
+    Header(
+        alias="x-source-id",
+        pattern=f"^{SOURCE.pattern}$",
+        description="The camera or stream that the picture comes from. Logged as it is, so name no person.",
     ),
 ]
 UserAttributes = Annotated[
@@ -87,6 +99,7 @@ def routes(gateway: Gateway, *, operations: bool) -> FastAPI:
     async def events(request: Request, user: RequiredUserId) -> Accepted:
         return await gateway.accept(request, user)
 
+    first(app, MASK)
     return app
 
 
@@ -127,18 +140,14 @@ def _add_operations(app: FastAPI, gateway: Gateway) -> None:
 
 
 def _masking(gateway: Gateway) -> APIRouter:
-    """The route that every picture takes.
-
-    Its parameters are checked here: FastAPI's own way through them is a third of what a request costs.
-    """
-    router = APIRouter(
-        route_class=direct(_parameters, gateway.guard, gateway.limiter.check if gateway.limiter else None)
-    )
+    """The route that every picture takes."""
+    limit = gateway.limiter.check if gateway.limiter else None
+    router = APIRouter(route_class=direct(_read, gateway.guard, limit))
 
     @router.post(
         MASK,
         tags=["masking"],
-        summary="Mask one picture",
+        summary="Mask one picture, or several",
         description=DESCRIPTION,
         response_class=Response,
         responses=mask_responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504, headers=VARIANT_HEADER),
@@ -146,45 +155,35 @@ def _masking(gateway: Gateway) -> APIRouter:
     )
     async def mask(
         request: Request,
-        key: QueryKey = None,
-        header_key: HeaderKey = None,
+        options: Annotated[MaskOptions, Depends(mask_options)],
         user: UserId = None,
         given: UserAttributes = None,
-        version: QueryVersion = None,
-        timeout: HeaderTimeout = None,
         consent: SampleConsent = "no",
+        source: SourceId = None,
     ) -> Response:
-        # Key, version and timeout go on with the request; the last two are checked by the model server.
-        for name, value in (("query.key", key), ("header.x-consistency-key", header_key), ("header.x-user-id", user)):
-            _check_length(name, value, least=name != "header.x-user-id")
-        return await gateway.mask(request, user, given, consent=consent == "yes")
+        # The options go on with the request; they are read here so that a wrong one fails early.
+        return await gateway.mask(request, user, given, consent=consent == "yes", source=source or "")
 
     return router
 
 
-def _parameters(request: Request) -> dict[str, str | None]:
+def _read(request: Request) -> dict[str, Any]:
+    """The parameters of the masking route. Raises `HttpError` 422 where one is not as described."""
     headers = request.headers
+    user, consent, source = (headers.get(f"x-{name}") for name in ("user-id", "sample-consent", "source-id"))
+    if user is not None and len(user) > LONGEST_USER:
+        raise _invalid("header.x-user-id", f"{len(user)} characters", f"at most {LONGEST_USER} characters")
+    if consent not in ("yes", "no", None):
+        raise _invalid("header.x-sample-consent", consent[:20], "yes or no")
+    if source is not None and not SOURCE.fullmatch(source):
+        raise _invalid("header.x-source-id", source[:20], f"letters, digits, dots and hyphens: {SOURCE.pattern}")
     return {
-        "key": request.query_params.get("key") if request.scope["query_string"] else None,
-        "header_key": headers.get("x-consistency-key"),
-        "user": headers.get("x-user-id"),
+        "options": options_of(request),
+        "user": user,
         "given": headers.get("x-user-attributes"),
-        "consent": _consent(headers.get("x-sample-consent", "no")),
+        "consent": consent or "no",
+        "source": source,
     }
-
-
-def _consent(value: str) -> str:
-    """Raises `HttpError` 422 for what is neither yes nor no."""
-    if value not in ("yes", "no"):
-        raise _invalid("header.x-sample-consent", value[:20], "yes or no")
-    return value
-
-
-def _check_length(name: str, value: str | None, *, least: int) -> None:
-    """Raises `HttpError` 422, as FastAPI's check would."""
-    if value is None or least <= len(value) <= LONGEST:
-        return
-    raise _invalid(name, f"{len(value)} characters", f"{least} to {LONGEST} characters")
 
 
 def _invalid(name: str, got: str, allowed: str) -> HttpError:

@@ -40,12 +40,14 @@ log = logs.logger(__name__)
 class Served:
     """What the gateway knows of one request; it fills this in as it goes along.
 
-    `consent`: whether the picture may be kept. `paired`: of a shadow's answer, the version and the answer that the
-    user got.
+    `consent`: whether the picture may be kept. `strength`: the masking strength that the user chose once, for requests
+    that ask for none. `paired`: of a shadow's answer, the version and the answer that the user got.
     """
 
     unit: str = ""
+    source: str = ""
     attributes: Attributes = field(default_factory=dict)
+    strength: float | None = None
     exposures: tuple[Exposure, ...] = ()
     variant: str = ""
     version: str = ""
@@ -222,6 +224,7 @@ def _request(answered: _Answered, looks: Appearance) -> dict[str, Any]:
         "time": answered.time,
         "request_id": answered.exchange.request_id,
         "unit": served.unit,
+        "source": served.source or None,
         "variant": served.variant,
         "version": served.version,
         "semver": served.semver,

@@ -108,6 +108,7 @@ def test_assets_chain_the_dags(bag: DagBag) -> None:
     assert announced == {
         "check_drift": [DRIFT_FOUND],
         "ingest_faces": [FACE_DATASET],
+        "mask_media": [],
         "train_masker": [MASKER_CANDIDATE],
         "deploy_masker": [MASKER_CHAMPION],
         "evaluate_experiments": [],
@@ -133,7 +134,12 @@ def steps(dag: DAG) -> list[MaskerStep]:
     [
         (
             "ingest_faces",
-            {"plan": "data plan", "ingest": "data ingest", "validate": "data validate"},
+            {
+                "plan": "data plan",
+                "ingest": "data ingest",
+                "validate": "data validate",
+                "describe": "features ingest",
+            },
         ),
         (
             "train_masker",
@@ -150,7 +156,10 @@ def steps(dag: DAG) -> list[MaskerStep]:
             },
         ),
         ("check_drift", {"collect": "drift collect", "embeddings": "drift test", "verdict": "drift verdict"}),
-        ("keep_house", {"compact": "events compact"}),
+        (
+            "keep_house",
+            {"compact": "events compact", "collect": "features collect", "materialize": "features materialize"},
+        ),
         ("mask_media", {"plan": "media plan", "track": "media track", "assemble": "media assemble"}),
         ("roll_back", {"rollback": "release rollback"}),
         ("watch_drift", {"watch": "drift watch"}),
@@ -163,7 +172,7 @@ def test_heavy_work_is_done_by_commands(bag: DagBag, name: str, expected: dict[s
 @pytest.mark.parametrize(
     ("name", "order"),
     [
-        ("ingest_faces", ["plan", "parts", "read", "ingest", "validate", "publish"]),
+        ("keep_house", ["compact", "collect", "materialize"]),
         ("train_masker", ["plan", "train", "evaluate", "register", "reference", "publish"]),
         ("deploy_masker", ["choose", "deploy", "smoke", "publish"]),
         ("roll_back", ["rollback", "smoke", "publish"]),
@@ -173,6 +182,13 @@ def test_tasks_run_in_order(bag: DagBag, name: str, order: list[str]) -> None:
     assert set(bag.dags[name].task_ids) == set(order)
     for before, after in itertools.pairwise(order):
         assert after in bag.dags[name].get_task(before).downstream_task_ids
+
+
+def test_a_dataset_is_announced_and_described_once_it_is_valid(bag: DagBag) -> None:
+    dag = bag.dags["ingest_faces"]
+    for before, after in itertools.pairwise(["plan", "parts", "read", "ingest", "validate", "publish"]):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert dag.get_task("validate").downstream_task_ids == {"publish", "describe"}
 
 
 def test_a_canary_is_checked_started_deployed_and_taken_through_its_stages(bag: DagBag) -> None:

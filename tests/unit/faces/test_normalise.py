@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_masker.faces.normalise import pixel_hash, resized, square, square_points
+from identity_masker.faces.anchors import FRAME
+from identity_masker.faces.decode import UndecodableError
+from identity_masker.faces.normalise import aligned, pixel_hash, resized, square, square_points
 
 
 def gradient(width: int, height: int) -> NDArray[np.uint8]:
@@ -54,3 +56,32 @@ def test_pictures_of_the_same_bytes_and_other_shape_hash_differently() -> None:
     flat = np.zeros((4, 6, 3), dtype=np.uint8)
     assert pixel_hash(flat) != pixel_hash(flat.reshape(6, 4, 3))
     assert pixel_hash(flat) == pixel_hash(flat[::-1, ::-1])
+
+
+@given(st.floats(-0.6, 0.6), st.floats(60, 700), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3))
+def test_an_aligned_face_has_its_points_where_they_belong(turn: float, side: float, right: float, down: float) -> None:
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * side
+    points = (FRAME - 0.5) @ matrix.T + 200 + np.array([right, down]) * side
+    rows, columns = np.mgrid[0:400, 0:400]
+    picture = np.stack([columns * 255 // 400, rows * 255 // 400, rows * 0], axis=2).astype(np.uint8)
+    out, there, length = aligned(picture, points.astype(np.float32), 64)
+    assert out.shape == (64, 64, 3)
+    assert length == pytest.approx(side, rel=1e-3)
+    np.testing.assert_allclose(there, FRAME, atol=1e-3)
+    for (x, y), (column, row) in zip(points, np.floor(FRAME * 64).astype(int), strict=True):
+        seen = out[row, column, :2].astype(float) * 400 / 255
+        np.testing.assert_allclose(seen, np.clip([x, y], 0, 399), atol=0.02 * side + 4)
+
+
+@pytest.mark.parametrize("point", [(5.0, 5.0), (-1e30, 3.0), (1e9, 1e9)])
+@pytest.mark.parametrize("shift", [0.0, 1e7])
+def test_points_that_make_no_face_are_refused(point: tuple[float, float], shift: float) -> None:
+    points = np.tile(np.array(point, dtype=np.float32), (5, 1))
+    points[1] += shift
+    with pytest.raises(UndecodableError, match="not those of a face"):
+        aligned(gradient(40, 40), points, 32)
+
+
+def test_a_face_beside_the_picture_is_made_of_its_edge() -> None:
+    points = (FRAME * 30 + 5000).astype(np.float32)
+    assert len(np.unique(aligned(gradient(40, 40), points, 32)[0].reshape(-1, 3), axis=0)) == 1

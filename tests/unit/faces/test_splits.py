@@ -78,3 +78,34 @@ def test_another_salt_deals_anew() -> None:
 def test_shares_must_make_one() -> None:
     with pytest.raises(ValidationError, match=r"add up to 1, they add up to 1\.1"):
         SplitConfig(train=0.5)
+
+
+def strata_of(identities: list[str]) -> dict[str, str]:
+    """Every seventh person has a rare label."""
+    return {person: "rare" if int(person.rpartition("-")[2]) % 7 == 0 else "common" for person in identities}
+
+
+@pytest.mark.parametrize("count", [60, 210, 1400])
+def test_each_stratum_has_its_share_in_each_split(count: int) -> None:
+    strata = strata_of(crowd(count))
+    splits = deal(crowd(count), CONFIG, {}, strata).splits
+    for stratum in ("rare", "common"):
+        sizes = Counter(splits[person] for person, label in strata.items() if label == stratum)
+        for name, share in CONFIG.shares().items():
+            assert abs(sizes[name] - share * sizes.total()) <= 2, (stratum, name)
+
+
+def test_stratified_people_stay_where_they_are_when_others_come_and_go() -> None:
+    first, more = crowd(40), crowd(100, start=20)
+    before = deal(first, CONFIG, {}, strata_of(first))
+    after = deal(more, CONFIG, before.placed, strata_of(more))
+    stayed = set(first) & set(more)
+    assert {person: after.splits[person] for person in stayed} == {person: before.splits[person] for person in stayed}
+    placed = {**after.placed, **before.placed}
+    assert deal(first, CONFIG, placed, strata_of(first)).splits == before.splits
+
+
+def test_a_person_whose_label_changes_stays_too() -> None:
+    before = deal(crowd(40), CONFIG, {}, strata_of(crowd(40)))
+    after = deal(crowd(40), CONFIG, before.placed, dict.fromkeys(crowd(40), "common"))
+    assert after.splits == before.splits

@@ -24,9 +24,9 @@ torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 said = []
 with processes.group("cpu") as group:
-    config = plan(steps=6, checkpoint_steps=4, device="cpu")
+    config = plan(steps=6, checkpoint_steps=4, validate_steps=2, patience=9, device="cpu")
     trained = train(config, faces(20), faces(6, seed=4), folder / "c.pt", lambda p: said.append(p.step), group)
-    total = float(sum(v.double().sum() for v in trained.masker.network.state_dict().values()))
+    total = float(sum(p.double().sum() for p in trained.masker.network.parameters()))
     found = {"count": group.count, "said": said, "total": total, "steps": trained.steps}
     (folder / f"{group.rank}.json").write_text(json.dumps(found))
 """

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError
-from identity_masker.masking.verification import Trial, Verification, draw_trial, hits_at, similarity, verify
+from identity_masker.masking.verification import (
+    Trial,
+    Verification,
+    areas_below,
+    draw_trial,
+    hits_at,
+    similarity,
+    verify,
+)
 
 Floats = NDArray[np.float64]
 
@@ -140,3 +148,21 @@ def test_two_people_give_an_interval() -> None:
     identities = photographs(2, 6)
     found = figures(draw_trial(identities, 3, 0), noisy(identities, 1.0))
     assert 0.0 <= found.auc.low <= found.auc.high <= 1.0
+
+
+def test_who_is_surely_found_is_above_all_others_and_who_looks_like_nobody_is_in_the_middle() -> None:
+    owners = np.repeat(np.arange(6), 5)
+    found = np.random.default_rng(0).normal(0, 0.1, (30, 6))
+    found[np.arange(30), owners] += 5.0
+    assert areas_below(found, owners).tolist() == [1.0] * 30
+    alike = np.tile(np.linspace(0.1, 0.9, 6), (30, 1))
+    assert areas_below(alike, owners).tolist() == [0.5] * 30
+
+
+def test_chance_is_a_half_on_average_whatever_the_templates_are_like() -> None:
+    random = np.random.default_rng(1)
+    scores = random.normal(0, 1, (3000, 10)) * random.uniform(0.5, 2, 10) + random.normal(0, 3, 10)
+    owners = np.repeat(np.arange(10), 300)
+    assert abs(areas_below(scores, owners).mean() - 0.5) < 0.03
+    by_person = areas_below(scores, owners).reshape(10, 300).mean(axis=1)
+    assert np.abs(by_person - 0.5).max() < 0.08

@@ -18,7 +18,8 @@ from identity_masker.errors import BadInputError, ConflictError, MaskerError, No
 from identity_masker.faces.detect import FaceDetector
 from identity_masker.media import following, frames, video
 from identity_masker.media.job import open_job
-from identity_masker.media.plan import Options, kind_of
+from identity_masker.media.kind import kind_of
+from identity_masker.media.plan import Options
 from identity_masker.media.report import Report
 from identity_masker.media.run import mask, run
 from identity_masker.serving.model import ServedModel
@@ -182,9 +183,10 @@ def test_a_video_without_a_picture_and_one_without_frames_are_bad_input(tmp_path
     with pytest.raises(BadInputError, match="has no picture"):
         work(tmp_path / "sound.mp4")
     with av.open(str(tmp_path / "none.mkv"), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height = 64, 64
-        container.start_encoding()
+        picture = container.add_stream("libx264", rate=25)
+        picture.width, picture.height = 64, 64
+        stream = container.add_stream("aac", rate=48_000, layout="mono")
+        container.mux([*stream.encode(part), *stream.encode(None)])
     with pytest.raises(BadInputError, match="no frames"):
         work(tmp_path / "none.mkv")
 
@@ -209,7 +211,9 @@ def folder(pictures: list[np.ndarray], tmp_path: Path) -> Path:
     Image.fromarray(face[:, 30:]).resize((132, 192)).save(root / "cut.png")
     Image.fromarray(np.full((100, 120, 3), 90, np.uint8)).save(root / "wall.png")
     Image.fromarray(good[:1, :1]).save(root / "dot.png")
-    Image.new("RGB", (20_000, 20_000)).save(root / "huge.png", compress_level=9)
+    side = (20_000).to_bytes(4, "big")
+    huge = encoded(good, "PNG")
+    (root / "huge.png").write_bytes(huge[:16] + side + side + huge[24:])
     Image.fromarray(good).save(root / "moving.webp", save_all=True, append_images=[Image.fromarray(255 - good)])
     (root / "torn.png").write_bytes(encoded(good, "PNG")[:2000])
     (root / "notes.txt").write_text("somebody's notes")
@@ -245,6 +249,17 @@ def test_pictures_without_a_face_are_copied_where_asked_and_named(folder: Path, 
     assert [(doubt.name, doubt.reason[:17]) for doubt in report.doubts] == [("wall.png", "no face was found")]
 
 
+def test_a_result_that_was_taken_away_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "two.png":
+            path.unlink()
+    work(folder, tmp_path / "out")
+    (tmp_path / "out" / "two.png").unlink()
+    (tmp_path / "out").rmdir()
+    work(folder, tmp_path / "out")
+    assert (tmp_path / "out" / "two.png").exists()
+
+
 @pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
 def test_an_archive_becomes_an_archive(pictures: list[np.ndarray], tmp_path: Path, ending: str) -> None:
     source = tmp_path / f"album{ending}"
@@ -273,7 +288,7 @@ def test_what_cannot_be_is_refused_before_any_work(film: Path, tmp_path: Path, f
         work(tmp_path / "missing.mp4")
     with pytest.raises(NotFoundError, match="neither a folder"):
         work(folder / "two.png")
-    with pytest.raises(BadInputError, match="within the source"):
+    with pytest.raises(BadInputError, match="would lie within"):
         work(folder, folder / "masked")
     with pytest.raises(BadInputError, match="not written in this form"):
         work(film, tmp_path / "out.avi")

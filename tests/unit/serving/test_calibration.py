@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.serving.support import NegativeMasker, Pixels, served_model
 
@@ -44,6 +44,7 @@ def test_a_batch_that_somebody_chose_is_kept_and_timed() -> None:
     assert [call.pixels for call in result.calls()] == [n * masker.size**2 for n in (1, 2, 4, 6)]
 
 
+@settings(deadline=None)
 @given(start=st.floats(0.0, 1.0), slope=st.floats(1e-4, 1.0), largest=st.integers(1, 64))
 def test_no_batch_is_much_better_than_the_one_that_is_taken(start: float, slope: float, largest: int) -> None:
     def each(n: int) -> float:

@@ -53,15 +53,17 @@ class ArchiveReader(BaseModel):
 
     def listing(self) -> Iterator[Listed]:
         check_file(self.path, f"an archive: {', '.join(ENDINGS)}")
-        with self._errors():
-            members = list(_zip_members(self.path) if zipfile.is_zipfile(self.path) else _tar_members(self.path))
-        paths = [PurePosixPath(member.path).parts for member in members]
-        top = {parts[0] for parts in paths}
         # A folder in which everything lies, people's folders first of all.
-        skipped = 1 if len(top) == 1 and all(len(parts) > _NAMED for parts in paths) else 0
-        for member, parts in zip(members, paths, strict=True):
+        top, deep = set(), True
+        for member in self._members():
+            parts = PurePosixPath(member.path).parts
+            top.add(parts[0])
+            deep &= len(parts) > _NAMED
+        skipped = 1 if len(top) == 1 and deep else 0
+        for member in self._members():
             key = pack(at=member.at, size=member.size, regular=member.regular)
-            yield Listed(member.path, person(parts[skipped:], self.identity), member.etag, key)
+            who = person(PurePosixPath(member.path).parts[skipped:], self.identity)
+            yield Listed(member.path, who, member.etag, key)
 
     @contextlib.contextmanager
     def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
@@ -84,6 +86,10 @@ class ArchiveReader(BaseModel):
 
     def origin(self) -> str:
         return str(self.path.absolute())
+
+    def _members(self) -> Iterator[_Member]:
+        with self._errors():
+            yield from _zip_members(self.path) if zipfile.is_zipfile(self.path) else _tar_members(self.path)
 
     def _opened_zip(self) -> zipfile.ZipFile:
         with self._errors():
@@ -132,6 +138,7 @@ def _tar_members(path: Path) -> Iterator[_Member]:
     when = stamp(path)
     with tarfile.open(path, "r|*") as archive:
         for info in archive:
+            archive.members.clear()  # type: ignore[attr-defined] # it would keep what it has seen
             if not info.isdir():
                 etag = etag_of(when, info.offset_data, info.size)
                 yield _Member(_inside(info.name), etag, info.offset_data, info.size, info.isreg())

@@ -23,41 +23,56 @@ if TYPE_CHECKING:
     from identity_masker.masking.masker import Masker
 
 
-def main(handed: Sequence[str], load: Callable[[Path, int], Masker]) -> None:
-    """Load the model by `load(folder, threads)` and keep a child that masks with it. `handed`: see above."""
+def main(
+    handed: Sequence[str], load: Callable[[Path], Masker], begin: Callable[[int], None] = lambda _threads: None
+) -> None:
+    """Load the model by `load(folder)` and keep a child that masks with it. `handed`: see above.
+
+    `begin(threads)` is called in each child first: threads of OpenMP that this process had would be lost by its copy.
+    """
     control = socket.socket(fileno=int(handed[0]))
     arena = Arena(int(handed[1]), int(handed[2]))
     try:
-        masker = load(Path(handed[3]), int(handed[4]))
+        masker = load(Path(handed[3]))
     except MaskerError as error:
         tell(control, error_message(error))
         return
     tell(control, {"architecture": masker.architecture, "size": masker.size})
-    while _child_ended(control, masker, arena):
+    threads = int(handed[4])
+
+    def child(calls: socket.socket) -> NoReturn:
+        begin(threads)
+        _mask_forever(calls, masker, arena)
+
+    while _child_ended(control, child):
         continue
 
 
-def _child_ended(control: socket.socket, masker: Masker, arena: Arena) -> bool:
+def _child_ended(control: socket.socket, child: Callable[[socket.socket], NoReturn]) -> bool:
     """Fork a child and wait for its end; False when it is the owner that has ended."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
         ours.close()
         control.close()
-        _mask_forever(theirs, masker, arena)
+        try:
+            child(theirs)
+        finally:
+            # Without the clean-up of a process of which this one is a copy.
+            os._exit(1)
     theirs.close()
-    child = os.pidfd_open(pid)
+    end = os.pidfd_open(pid)
     try:
         with ours:
             tell(control, {"pid": pid}, ours.fileno())
-        ready, _, _ = select.select([control.fileno(), child], [], [])
+        ready, _, _ = select.select([control.fileno(), end], [], [])
     except OSError:
         ready = [control.fileno()]
     owner_ended = control.fileno() in ready
     if owner_ended:
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    os.close(child)
+    os.close(end)
     return not owner_ended
 
 
@@ -73,20 +88,25 @@ def _mask_forever(calls: socket.socket, masker: Masker, arena: Arena) -> NoRetur
                 tell(calls, {"shape": masked.shape, "dtype": masked.dtype.name})
             except Exception as error:  # whatever the model raises is the answer to this call
                 tell(calls, error_message(error))
-    finally:
-        # Without the clean-up of a process of which this one is a copy.
+    except EOFError:
         os._exit(0)
 
 
-def _load(folder: Path, threads: int) -> Masker:
+def _load(folder: Path) -> Masker:
     # Idle threads of OpenMP otherwise spin on cores that others need; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from identity_masker.masking import artifact
     from identity_masker.serving.model import limit_threads
 
-    limit_threads(threads)
+    limit_threads(1)
     return artifact.load(folder)
 
 
+def _begin(threads: int) -> None:
+    from identity_masker.serving.model import limit_threads
+
+    limit_threads(threads)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:], _load)
+    main(sys.argv[1:], _load, _begin)

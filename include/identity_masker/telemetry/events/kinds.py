@@ -37,6 +37,7 @@ COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
         "face_found": "integer?",
         "outside": "number?",
         "via": "text?",
+        "source": "text?",
         "sample": "text?",
     },
     "exposures": {"experiment": "text", "unit": "text", "variant": "text", "forced": "flag", "attributes": "text"},
@@ -47,10 +48,11 @@ COLUMNS: Mapping[Kind, Mapping[str, Type]] = {
 
 Of a sampled request, by the examiner (`masking.examination`): `leak` from 0 to 1, `face_found` 0 or 1, `outside` from
 0 to 1. `via` is why the request went to its variant; `shadow` marks a copy whose answer nobody got.
-`sample` is where, in the store, the picture lies that came in, if its people agreed to that and chance drew it.
+`source` is the camera or stream that the client named. `sample` is where, in the store, the picture lies that came in,
+if its people agreed to that and chance drew it.
 """
 
-LATER = frozenset({"masked_code", "leak", "face_found", "outside", "via", "sample"})
+LATER = frozenset({"masked_code", "leak", "face_found", "outside", "via", "source", "sample"})
 """Columns that events written by earlier versions do not have; they are null there."""
 
 

@@ -35,11 +35,11 @@ class FragileMasker:
         return np.asarray(255 - images, dtype=np.uint8)
 
 
-def load(folder: Path, threads: int) -> FragileMasker:
+def load(folder: Path) -> FragileMasker:
+    if folder.name == "breaks":
+        sys.exit(3)
     if not folder.exists():
         raise BadInputError("there is no such model", got=folder)
-    if threads > 1:
-        sys.exit(3)
     return FragileMasker()
 
 

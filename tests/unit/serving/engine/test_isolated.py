@@ -24,8 +24,8 @@ HOST = (sys.executable, "-m", "tests.unit.serving.engine.fragile_host")
 PROJECT = Path(__file__).resolve().parents[4]
 
 
-def started(folder: Path, threads: int = 1) -> IsolatedMasker:
-    return IsolatedMasker(folder, threads=threads, largest=1 << 20, call_seconds=1.0, host=HOST)
+def started(folder: Path) -> IsolatedMasker:
+    return IsolatedMasker(folder, threads=1, largest=1 << 20, call_seconds=1.0, host=HOST)
 
 
 @pytest.fixture(scope="module")
@@ -157,4 +157,4 @@ def test_a_model_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(BadInputError, match="there is no such model"):
         started(tmp_path / "nowhere")
     with pytest.raises(TemporaryError, match="ended while it loaded"):
-        started(tmp_path, threads=2)
+        started(tmp_path / "breaks")
