@@ -36,7 +36,11 @@ from identity_masker.stack import airflow_settings
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 CANARY = "1.0.1"
 ASTRAY = "tests.integration.astray_candidate"
-REPLAY = {"pairs": 120, "minimum_pairs": 40}
+REPLAY = {
+    "pairs": 300,
+    "minimum_pairs": 40,
+    "metrics": {"leak": {"margin": 1.5}, "face_missed": {"margin": 2.0}, "change_outside": {"margin": 1.5}},
+}
 LEASE_SECONDS, PATIENCE_SECONDS = 20.0, 5.0
 SLOW = {
     "canary": {"steps": [{"share": 0.5, "soak_seconds": 600}, {"share": 1.0, "soak_seconds": 4}]},
