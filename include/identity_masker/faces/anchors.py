@@ -15,7 +15,7 @@ FRAME = np.array([(0.405, 0.42), (0.595, 0.42), (0.5, 0.51), (0.435, 0.6), (0.56
 
 # x right, y down, z towards the camera, in distances between the eyes. Width and height as in `FRAME`; depths are those
 # of an average head (the nose stands out by 0.45, the mouth by 0.1 over the plane of the eyes).
-_HEAD = np.array([(-0.5, -0.47, 0), (0.5, -0.47, 0), (0, 0, 0.45), (-0.34, 0.47, 0.1), (0.34, 0.47, 0.1)])
+_HEAD = np.column_stack([(FRAME - FRAME[2]) / (FRAME[1, 0] - FRAME[0, 0]), (0, 0, 0.45, 0.1, 0.1)])
 _FIT = np.linalg.pinv(_HEAD - _HEAD.mean(axis=0))
 
 

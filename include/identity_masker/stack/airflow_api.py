@@ -128,18 +128,27 @@ class AirflowApi:
         path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         return self._json("GET", path, params={"deserialize": "false", "stringify": "false"})["value"]
 
+    def announced(self, run: Run) -> bool:
+        """Whether `run` made an asset event; also where Airflow cannot tell at this moment (see `started_by`)."""
+        events = self._asset_events(run)
+        return events is None or bool(events)
+
     def started_by(self, run: Run) -> list[Run]:
         """The runs that the asset events of `run` started.
 
         Airflow 3.3 answers 500 between making a run and starting it: its reply demands a start date.
         """
+        events = self._asset_events(run) or []
+        found = {Run(made["dag_id"], made["run_id"]): None for event in events for made in event["created_dagruns"]}
+        return list(found)
+
+    def _asset_events(self, run: Run) -> list[dict[str, Any]] | None:
         query = {"source_dag_id": run.dag_id, "source_run_id": run.run_id}
         response = self._request("GET", "/api/v2/assets/events", params=query)
         if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
-            return []
-        events = self._checked(response)["asset_events"]
-        found = {Run(made["dag_id"], made["run_id"]): None for event in events for made in event["created_dagruns"]}
-        return list(found)
+            return None
+        events: list[dict[str, Any]] = self._checked(response)["asset_events"]
+        return events
 
     def log_tail(self, run: Run, task: Task, lines: int = 15) -> str:
         """The last lines of a task's log."""

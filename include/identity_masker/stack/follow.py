@@ -68,10 +68,11 @@ def _until_done(api: AirflowApi, run: Run, deadline: float) -> Generator[Event, 
 def _next(api: AirflowApi, run: Run, tasks: list[Task], following: str, deadline: float) -> Generator[Event, None, Run]:
     """Wait for the run of `following` that the assets of `run` start, and return it.
 
-    A skipped task means that the DAG decided to go no further. An earlier run that is still active comes first.
+    A skipped task in a run that announced nothing means that the DAG decided to go no further; one that had nothing to
+    do is skipped too. An earlier run that is still active comes first.
     """
     skipped = next((task for task in tasks if task.state == "skipped"), None)
-    if skipped is not None:
+    if skipped is not None and not api.announced(run):
         raise MaskerError(f"{run.dag_id} stopped at {skipped.name}", got=f"\n{api.log_tail(run, skipped)}")
     patience = time.monotonic() + HANDOVER_SECONDS
     while not (found := [made for made in api.started_by(run) if made.dag_id == following]):

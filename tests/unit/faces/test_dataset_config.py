@@ -14,7 +14,7 @@ CONFIG = PROJECT / "include" / "config"
 
 def test_the_shipped_configurations_are_valid() -> None:
     names = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml"))
-    assert set(names) == {"celeba", "folder", "lfw", "rendered", "video"}
+    assert set(names) == {"celeba", "folder", "lfw", "rendered", "rendered-full", "video"}
     for name in names:
         config = load_config(name, CONFIG)
         assert config.name == name

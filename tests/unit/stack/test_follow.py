@@ -32,6 +32,9 @@ class Looks(AirflowApi):
     def started_by(self, run: Run) -> list[Run]:
         return self.started.get(run, [])
 
+    def announced(self, run: Run) -> bool:
+        return run in self.started
+
     def active_runs(self, dag_id: str) -> int:
         return 0
 
@@ -76,6 +79,12 @@ def test_a_run_that_decided_to_stop_ends_it_with_its_reason() -> None:
     looks: list[Look] = [("success", {"ingest": "success", "publish": "skipped"})]
     with pytest.raises(MaskerError, match=r"stopped at publish.*\n.*the log of ingest_faces\.publish"):
         finished(Looks({FIRST: looks}, {}))
+
+
+def test_a_task_that_had_nothing_to_do_stops_nothing() -> None:
+    first: list[Look] = [("success", {"read": "skipped", "publish": "success"})]
+    api = Looks({FIRST: first, SECOND: [("success", {"train": "success"})]}, {FIRST: [SECOND]})
+    assert finished(api) == ["ingest_faces.read", "ingest_faces.publish", "train_masker.train"]
 
 
 def test_a_missing_next_run_is_named() -> None:
