@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from identity_masker.cli.main import main
 from identity_masker.settings import StepIdentity, settings
@@ -27,10 +28,11 @@ def test_the_figures_are_those_of_this_process() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://127.0.0.1:no port", "nowhere"])
-def test_a_pushgateway_that_cannot_be_reached_is_logged(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pushgateway_that_cannot_be_reached_is_logged(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr(step_figures, "log", log)
     step_figures.push(url, STEP, Figures(1.0, 1.0, 1, 0))
-    written = capsys.readouterr()
-    assert "step_figures_not_pushed" in written.out + written.err
+    assert [call.args for call in log.calls] == [("step_figures_not_pushed",)]
 
 
 @pytest.mark.parametrize(("name", "pushes"), [("MASKER_PUSHGATEWAY_URL", 0), ("MASKER_STEP_DAG_ID", 0), ("", 1)])
