@@ -16,7 +16,7 @@ from identity_masker.stack import follow
 from identity_masker.stack.airflow_api import Run
 
 STEPS = {
-    "ingest_faces": ["ingest", "validate"],
+    "ingest_faces": ["plan", "ingest", "validate", "describe"],
     "train_masker": ["train", "evaluate", "register", "reference"],
     "deploy_masker": ["deploy"],
 }
