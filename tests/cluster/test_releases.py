@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -14,7 +13,6 @@ import pytest
 from tests.cluster.serving_stage import Place, fleet_thread, place
 from tests.integration.release_figures import figures
 from tests.integration.strategy_drills import CANDIDATE, StrategyDrills, assert_promoted, quick
-from tests.integration.test_gateway import canary
 from tests.integration.test_release import ERRORS, P95, Load, Stage, load
 from tests.integration.test_release_quality import LEAK
 from tests.unit.masking.small_faces import faces
@@ -23,10 +21,8 @@ from tests.unit.serving.examiners import small_examiner
 from identity_masker.release.looks import Looks
 from identity_masker.release.policy import Policy
 from identity_masker.release.progress import Progress
-from identity_masker.serving.control import Deployment
 from identity_masker.serving.gateway import GatewayConfig
 from identity_masker.serving.pictures import encode
-from identity_masker.serving.traffic import TrafficOptions, send
 
 BROKEN, SLOW, LEAKY = "3", "4", "5"
 FAULTS = "faults"
@@ -41,7 +37,6 @@ MOUNT = {"name": "faults", "mount_path": "/opt/faults", "config_map": FAULTS}
 REQUESTS = {"cpu": "500m", "memory": "256Mi"}
 RATE = 25
 STRAY, SECONDS_TO_SWITCH = 3, 60.0
-SPLIT, SPLIT_REQUESTS, SPLIT_RATE = 0.2, 10_000, 60.0
 
 
 class ClusterStage(Stage):
@@ -148,19 +143,3 @@ class TestKubernetes(StrategyDrills):
         done, traffic = examined.released(LEAKY, quick(canary=PATIENT, metrics=LEAKIER), *face)
         shown(examined, done, traffic)
         assert_rolled_back(examined, done, "leak")
-
-    def test_the_achieved_split_is_the_asked_one(self, stage: ClusterStage) -> None:
-        stage.control.deploy(Deployment(version="2", semver="1.0.2", replicas=1), author="test", reason="split")
-        deadline = time.monotonic() + stage.ready_seconds
-        while [e.state for e in stage.control.endpoints()] != ["ready"] * 2:
-            assert time.monotonic() < deadline, stage.control.endpoints()
-            time.sleep(0.5)
-        number = stage.control.revision_number()
-        stage.control.write_routing(canary(SPLIT), expected=number, author="test", reason="split")
-        seconds = SPLIT_REQUESTS / SPLIT_RATE
-        options = TrafficOptions(url=stage.base, rate=SPLIT_RATE, seconds=seconds, users=1_000_000)
-        found = asyncio.run(send(options))
-        achieved = found.by_variant.get("canary", 0) / found.requests
-        print(f"\n{found.requests} requests, {found.failed} failed, asked {SPLIT:.0%}, achieved {achieved:.2%}")
-        assert found.failed == {}
-        assert abs(achieved - SPLIT) <= 0.01
