@@ -68,6 +68,7 @@ def _load_plugins() -> None:
     every process that is started from here, into one that counts in files and forgets no label (feast/metrics.py).
     """
     before = os.environ.get(COUNTING_IN_FILES)
+    import_module("prometheus_client")  # decides once, when it is first imported, how it counts
     import_module("mlflow.tracking.request_header.registry")
     if before is None:
         os.environ.pop(COUNTING_IN_FILES, None)
