@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -201,11 +203,26 @@ def _sqlite(url: str, path: str | None) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: object) -> None:
-        # Readers (the gateway, several times a second) must not block the writer.
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine
+
+
+def _write_ahead(connection: Any) -> None:
+    """Readers (the gateway, several times a second) must not block the writer.
+
+    SQLite's own patience does not hold for this switch: two processes that open a new database at once met.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _create(connection: Connection) -> None:
