@@ -70,7 +70,8 @@ class Stage:
         self.control = stack.enter_context(Control(self.url))
         self.target = FleetTarget(self.control)
         stack.enter_context(self.fleet(folder, model_dir))
-        self.base = stack.enter_context(running(Gateway(config or GatewayConfig(), self.url).app))
+        config = config or GatewayConfig(events_dir=folder / "events")  # traffic tells outcomes too
+        self.base = stack.enter_context(running(Gateway(config, self.url).app))
         self.registry = NamedRegistry()
         self.registry.versions = {version: f"1.0.{version}" for version in "12345"}
         self.registry.rejected = set()

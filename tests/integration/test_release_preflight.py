@@ -79,7 +79,7 @@ def test_files_that_are_not_the_registered_ones_are_refused(shelf: Shelf) -> Non
 
 def test_another_signature_than_that_of_a_masker_is_refused(shelf: Shelf) -> None:
     with pytest.raises(BadInputError, match=r"signature is not that of a masker.*register it again"):
-        preflight(shelf.put("signed", size=32), ModelRegistry())
+        preflight(shelf.put("signed", size=2 * shelf.size), ModelRegistry())
 
 
 def test_a_rejected_and_an_unknown_version_are_refused(shelf: Shelf) -> None:
