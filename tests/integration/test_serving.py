@@ -55,11 +55,11 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return untrained(tmp_path_factory.mktemp("model"), seed=0)
+    return untrained(tmp_path_factory.mktemp("model"), seed=0, graphs=True)
 
 
-def untrained(folder: Path, seed: int) -> Path:
-    """The artifact of a masker with random weights."""
+def untrained(folder: Path, seed: int, *, graphs: bool = False) -> Path:
+    """The artifact of a masker with random weights, with the graphs that a trained one has if wanted."""
     import torch
 
     from identity_masker.masking import artifact
@@ -69,7 +69,10 @@ def untrained(folder: Path, seed: int) -> Path:
 
     torch.manual_seed(seed)
     config = ArchitectureConfig()
-    artifact.save(FactorBottleneckMasker(config, FactorReader(config), "secret" * 8), folder)
+    masker = FactorBottleneckMasker(config, FactorReader(config), "secret" * 8)
+    artifact.save(masker, folder)
+    if graphs:
+        artifact.export(masker, folder)
     return folder
 
 
@@ -148,9 +151,8 @@ def test_on_sighup_it_changes_to_the_new_model_and_drops_no_request(place: Place
         url = json.loads(process.stdout.readline())["url"]
         try:
             first = eventually(f"{url}/health/ready", seconds=90).json()["model_version"]
-            other = untrained(place.folder / "other", seed=1)
-            for name in ("weights.safetensors", "model.json"):
-                shutil.copy(other / name, current / name)
+            other = untrained(place.folder / "other", seed=1, graphs=True)
+            shutil.copytree(other, current, dirs_exist_ok=True)
             process.send_signal(signal.SIGHUP)
             versions = [first]
             deadline = time.monotonic() + 90

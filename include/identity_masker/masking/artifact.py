@@ -1,4 +1,7 @@
-"""A masker as files: `model.json` says what it is, `weights.safetensors` holds the weights. No pickle."""
+"""A masker as files: `model.json` says what it is, `weights.safetensors` holds the weights. No pickle.
+
+`graphs/` holds what servers load, for kinds that have it (`graph_files`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from torch import Tensor
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.masking import graph_files
 from identity_masker.masking.config import AnyArchitecture
 from identity_masker.masking.kinds import KINDS
 from identity_masker.masking.masker import Masker, StorableMasker
@@ -49,6 +53,11 @@ def save(masker: StorableMasker, folder: Path) -> None:
     )
     artifacts.write_bytes(str(folder / WEIGHTS), weights)
     artifacts.write_json(str(folder / DESCRIPTION), description.model_dump(mode="json"))
+
+
+def export(masker: StorableMasker, folder: Path) -> None:
+    """Write the graphs that servers load beside the files of `save`, for kinds that have them."""
+    KINDS[masker.architecture].export(masker, folder / graph_files.FOLDER)
 
 
 def load(folder: Path, secret: str | None = None, device: torch.device | None = None) -> Masker:

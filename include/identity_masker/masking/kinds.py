@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,10 +24,12 @@ class Kind:
 
     weights  what a masker has learnt, by name; may be empty
     build    the masker of (config, weights, secret, device); raises RuntimeError where the weights do not fit
+    export   writes the graphs of a masker that is on the processor into a folder; nothing for a kind without any
     """
 
     weights: Callable[[Any], Weights]
     build: Callable[[Any, Weights, str, torch.device], StorableMasker]
+    export: Callable[[Any, Path], None] = lambda _masker, _folder: None
 
 
 def _build_bottleneck(
@@ -38,8 +41,16 @@ def _build_bottleneck(
     return FactorBottleneckMasker(config, network, secret)
 
 
+def _export_bottleneck(masker: FactorBottleneckMasker, folder: Path) -> None:
+    from identity_masker.masking import graph_export  # brings torch's exporters, which only a training needs
+
+    graph_export.export(masker, folder)
+
+
 KINDS: Mapping[str, Kind] = {
-    FactorBottleneckMasker.architecture: Kind(lambda masker: dict(masker.network.state_dict()), _build_bottleneck),
+    FactorBottleneckMasker.architecture: Kind(
+        lambda masker: dict(masker.network.state_dict()), _build_bottleneck, _export_bottleneck
+    ),
     PixelationMasker.architecture: Kind(
         lambda _masker: {}, lambda config, _weights, _secret, _device: PixelationMasker(config)
     ),

@@ -11,19 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.faces.render.drawing import to_bytes
 from identity_masker.masking.avatars import AvatarBook
 from identity_masker.masking.bottleneck import near_edge, quantise
 from identity_masker.masking.config import ArchitectureConfig, PixelationConfig
 from identity_masker.masking.device import Precision, halved, precision
 from identity_masker.masking.networks import FactorReader
+from identity_masker.masking.pictures import check_finite, check_images, margins
 from identity_masker.masking.redrawing import mask_pictures
 
 BATCH = 64
 Program = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-LARGEST_SIDE = 4096
-SMALLEST_SIDE = 16
 
 
 class Masker(Protocol):
@@ -92,7 +90,7 @@ class FactorBottleneckMasker:
     def read(self, pictures: Tensor) -> Tensor:
         """The code (N, 16) of square `pictures` (N, 3, S, S) in [0, 1]."""
         code, finite = self._read(pictures)
-        check_finite(finite)
+        check_finite(bool(finite))
         return code
 
     def pictures(self, images: NDArray[np.uint8]) -> Tensor:
@@ -102,7 +100,7 @@ class FactorBottleneckMasker:
     @torch.inference_mode()
     def _mask(self, images: Tensor, keys: list[str]) -> Tensor:
         masked, finite = self._program(images.to(self.device), self._avatars.numbers(keys).to(self.device))
-        check_finite(finite)
+        check_finite(bool(finite))
         return masked.cpu()
 
     def _drawn(self, images: Tensor, avatars: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,36 +135,5 @@ class FactorBottleneckMasker:
         return factors
 
 
-def check_finite(finite: Tensor) -> None:
-    """Raises `MaskerError` where the network gave something that is not a number."""
-    if not bool(finite):
-        raise MaskerError("the masker's network gave a factor that is not a number", fix="deploy another version")
-
-
 def _pictures(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32).contiguous() / 255
-
-
-def margins(height: int, width: int) -> tuple[int, int, int, int]:
-    """Pixels to add on the left, right, top and bottom to make a picture square around its middle."""
-    side = max(height, width)
-    left, top = (side - width) // 2, (side - height) // 2
-    return left, side - width - left, top, side - height - top
-
-
-def check_images(images: NDArray[np.uint8], keys: Sequence[str]) -> None:
-    """Raises `BadInputError` where `images` and `keys` are not what `Masker.mask` takes."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise BadInputError(
-            "these are not pictures", got=f"{images.dtype} {images.shape}", allowed="uint8 of shape (N, H, W, 3)"
-        )
-    if len(images) != len(keys) or not len(images):
-        raise BadInputError(
-            "pictures and keys do not match", got=f"{len(images)} and {len(keys)}", allowed="one key each"
-        )
-    if not SMALLEST_SIDE <= min(images.shape[1:3]) <= max(images.shape[1:3]) <= LARGEST_SIDE:
-        raise BadInputError(
-            "the picture's sides are out of range",
-            got=f"{images.shape[2]} × {images.shape[1]}",
-            allowed=f"{SMALLEST_SIDE} to {LARGEST_SIDE} pixels",
-        )

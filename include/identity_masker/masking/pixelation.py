@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError
 from identity_masker.masking.config import PixelationConfig
-from identity_masker.masking.masker import check_images
+from identity_masker.masking.pictures import check_images
 
 Images = NDArray[np.uint8]
 

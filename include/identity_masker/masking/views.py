@@ -67,6 +67,6 @@ def _named(values: Tensor, names: list[int]) -> Factors:
 
 
 def _sample(pictures: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    shape = (len(pictures), y.shape[-2], x.shape[-1])
+    shape = (pictures.shape[0], y.shape[-2], x.shape[-1])
     grid = torch.stack([x.expand(shape), y.expand(shape)], dim=-1)
     return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -177,6 +177,7 @@ def _keep(
     """Log the model and the result, and only then say that the run is trained."""
     masker_folder = folder / "masker"
     artifact.save(trained.masker, masker_folder)
+    artifact.export(trained.masker, masker_folder)
     flavor.save(masker_folder, trained.masker.size, folder / run_files.MODEL)
     run.log_document(parity.check(trained.masker, folder / run_files.MODEL).model_dump(), run_files.PARITY)
     run.log_folder(folder / run_files.MODEL, run_files.MODEL)

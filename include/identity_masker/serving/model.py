@@ -109,10 +109,10 @@ def in_folder(folder: Path) -> Fetched:
 
 def load(fetched: Fetched) -> ServedModel:
     """The model, in this process."""
-    from identity_masker.masking import artifact
+    from identity_masker.masking import loading
 
     digest = artifacts.sha256_folder(fetched.folder)
-    return ServedModel(artifact.load(fetched.folder), fetched.version, fetched.name(digest), digest)
+    return ServedModel(loading.load(fetched.folder), fetched.version, fetched.name(digest), digest)
 
 
 def limit_threads(threads: int) -> None:

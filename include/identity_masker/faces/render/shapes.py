@@ -67,7 +67,7 @@ def rgb(like: Tensor, colour: tuple[float, float, float]) -> Tensor:
 def palette(stops: Sequence[tuple[float, float, float]], position: Tensor) -> Tensor:
     """(N, 3, 1, 1): the colour at `position` (N, 1, 1) in [0, 1] on a line of colours."""
     place = position * (len(stops) - 1)
-    colours = position.new_zeros(len(position), 3, 1, 1)
+    colours = position.new_zeros(position.shape[0], 3, 1, 1)
     for index, stop in enumerate(stops):
         weight = (1 - (place - index).abs()).clamp(min=0.0)
         colours = colours + weight.unsqueeze(1) * rgb(position, stop)

@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 def main(
-    handed: Sequence[str], load: Callable[[Path], Masker], begin: Callable[[int], None] = lambda _threads: None
+    handed: Sequence[str], load: Callable[[Path, int], Masker], begin: Callable[[int], None] = lambda _threads: None
 ) -> None:
-    """Load the model by `load(folder)` and keep a child that masks with it. `handed`: see above.
+    """Load the model by `load(folder, threads)` and keep a child that masks with it. `handed`: see above.
 
     `begin(threads)` is called in each child first: threads of OpenMP that this process had would be lost by its copy.
     """
     control = socket.socket(fileno=int(handed[0]))
     arena = Arena(int(handed[1]), int(handed[2]))
+    threads = int(handed[4])
     try:
-        masker = load(Path(handed[3]))
+        masker = load(Path(handed[3]), threads)
     except MaskerError as error:
         tell(control, error_message(error))
         return
     tell(control, {"architecture": masker.architecture, "size": masker.size})
-    threads = int(handed[4])
 
     def child(calls: socket.socket) -> NoReturn:
         begin(threads)
@@ -92,20 +92,21 @@ def _mask_forever(calls: socket.socket, masker: Masker, arena: Arena) -> NoRetur
         os._exit(0)
 
 
-def _load(folder: Path) -> Masker:
+def _load(folder: Path, threads: int) -> Masker:
     # Idle threads of OpenMP otherwise spin on cores that others need; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from identity_masker.masking import artifact
-    from identity_masker.serving.model import limit_threads
+    from identity_masker.masking import loading
 
-    limit_threads(1)
-    return artifact.load(folder)
+    masker = loading.load(folder, threads)
+    _begin(1)
+    return masker
 
 
 def _begin(threads: int) -> None:
-    from identity_masker.serving.model import limit_threads
-
-    limit_threads(threads)
+    # Graphs need no torch, and nobody shall import it for them.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":

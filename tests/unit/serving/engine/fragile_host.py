@@ -35,7 +35,7 @@ class FragileMasker:
         return np.asarray(255 - images, dtype=np.uint8)
 
 
-def load(folder: Path) -> FragileMasker:
+def load(folder: Path, _threads: int) -> FragileMasker:
     if folder.name == "breaks":
         sys.exit(3)
     if not folder.exists():
