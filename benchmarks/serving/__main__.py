@@ -4,13 +4,14 @@ python -m benchmarks.serving overhead --seconds 4 --rounds 3
 python -m benchmarks.serving masked --seconds 8 --rounds 3
 python -m benchmarks.serving overload --seconds 300
 python -m benchmarks.serving stopping
+python -m benchmarks.serving engine
 """
 
 from __future__ import annotations
 
 import argparse
 
-from benchmarks.serving import masked, overhead, overload, stopping
+from benchmarks.serving import engine, masked, overhead, overload, stopping
 
 
 def main() -> None:
@@ -26,10 +27,12 @@ def main() -> None:
     one = parts.add_parser("overload", help="Three times the requests that it can answer.")
     one.add_argument("--seconds", type=float, default=60.0)
     parts.add_parser("stopping", help="SIGTERM with requests under way.")
+    one = parts.add_parser("engine", help="The network in torch beside the graphs in ONNX Runtime.")
+    one.add_argument("--seconds", type=float, default=1.0, help="For each size of picture and call.")
     options = vars(parser.parse_args())
-    {"masked": masked.run, "overhead": overhead.run, "overload": overload.run, "stopping": stopping.run}[
-        options.pop("part")
-    ](**options)
+    runs = {"masked": masked.run, "overhead": overhead.run, "overload": overload.run, "stopping": stopping.run,
+            "engine": engine.run}  # fmt: skip
+    runs[options.pop("part")](**options)
 
 
 if __name__ == "__main__":

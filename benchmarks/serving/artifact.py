@@ -16,5 +16,7 @@ def untrained(folder: Path) -> Path:
 
     torch.manual_seed(0)
     config = ArchitectureConfig()
-    artifact.save(FactorBottleneckMasker(config, FactorReader(config), "benchmark-secret"), folder)
+    masker = FactorBottleneckMasker(config, FactorReader(config), "benchmark-secret")
+    artifact.save(masker, folder)
+    artifact.export(masker, folder)
     return folder

@@ -33,9 +33,9 @@ def measured(folder: Path, seconds: float) -> list[Speed]:
 def _speed(folder: Path, batch: int, seconds: float) -> Speed:
     import numpy as np
 
-    from identity_masker.masking import artifact
+    from identity_masker.masking import loading
 
-    masker = artifact.load(folder, "benchmark-secret")
+    masker = loading.load(folder)
     images = np.random.default_rng(0).integers(0, 256, (batch, 64, 64, 3), dtype=np.uint8)
     keys = [str(row) for row in range(batch)]
     masker.mask(images, keys)
@@ -48,7 +48,4 @@ def _speed(folder: Path, batch: int, seconds: float) -> Speed:
 
 
 if __name__ == "__main__":
-    from identity_masker.serving.model import limit_threads
-
-    limit_threads(1)
     print(json.dumps([_speed(Path(sys.argv[1]), batch, float(sys.argv[2])) for batch in BATCHES]))

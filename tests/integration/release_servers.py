@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from identity_masker.masking import artifact
 from identity_masker.masking.masker import Masker
-from identity_masker.serving.model import ServedModel, limit_threads
+from identity_masker.serving.model import ServedModel
 from identity_masker.serving.serve import ServeOptions, serve
 from identity_masker.telemetry import logs
 
@@ -64,7 +65,7 @@ def main() -> None:
     folder, version = Path(options.pop("model_dir")), options.pop("version")
 
     def load() -> ServedModel:
-        limit_threads(1)
+        torch.set_num_threads(1)
         return ServedModel(BadMasker(artifact.load(folder), version), version, f"1.0.{version}", "0" * 64)
 
     serve(ServeOptions.model_validate(options), load)

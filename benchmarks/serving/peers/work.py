@@ -37,13 +37,11 @@ class Masking(Work):
         import numpy as np
 
         from identity_masker.faces.decode import Limits, decode
-        from identity_masker.masking import artifact
-        from identity_masker.serving.model import limit_threads
+        from identity_masker.masking import loading
         from identity_masker.serving.pictures import encode
 
-        limit_threads(1)
         self._decode, self._encode, self._limits, self._stack = decode, encode, Limits(), np.stack
-        self._masker = artifact.load(folder, "benchmark-secret")
+        self._masker = loading.load(folder)
 
     def read(self, body: bytes) -> Any:
         return self._decode(body, self._limits)

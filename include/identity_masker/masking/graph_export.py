@@ -1,6 +1,6 @@
 """A factor-bottleneck masker as three ONNX graphs, for servers.
 
-reader    pictures (N, 3, S, S) in [0, 1] → factors (N, 16)
+reader    pictures (N, 3, H, H) in [0, 1], the matrix (S, H) that resizes them (`resizing`) → factors (N, 16)
 remover   pictures (N, 3, H, W), code → pictures with the head filled from outside, and the hole (N, H, W)
 redrawer  rows of those, the hole, code, avatars (N,) → masked rows (N, h, W, 3) uint8
 
@@ -43,8 +43,9 @@ class Reader(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        factors: Tensor = self.network(pictures * 2 - 1).factors
+    def forward(self, pictures: Tensor, weights: Tensor) -> Tensor:
+        resized = weights @ pictures @ weights.T
+        factors: Tensor = self.network(resized * 2 - 1).factors
         return factors
 
 
@@ -85,8 +86,8 @@ def export(masker: FactorBottleneckMasker, folder: Path) -> None:
     with _integer_operations():
         graphs = {
             graph_files.READER: _exported(
-                Reader(masker.network), {"pictures": pictures}, {"factors": {0: "pictures"}},
-                {"pictures": {0: "pictures"}},
+                Reader(masker.network), {"pictures": pictures, "weights": torch.eye(size)},
+                {"factors": {0: "pictures"}}, {"pictures": PICTURES, "weights": {1: "rows"}},
             ),
             graph_files.REMOVER: _exported(
                 Remover(), dict(zip(("pictures", "code", "x", "y"), (pictures, code, *places), strict=True)),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from identity_masker.masking import graph_files
 from identity_masker.masking.avatar_keys import avatar_of
 from identity_masker.masking.pictures import check_finite, check_images, margins
-from identity_masker.masking.shrinking import resized
+from identity_masker.masking.resizing import weights
 
 CALL_ERROR = 2e-5
 """As in `masking.bottleneck`: by how much a factor may differ between a picture read alone and in a batch."""
@@ -62,17 +62,17 @@ class GraphMasker:
 
     def _read(self, pictures: Floats) -> Floats:
         """The code (N, 16) of `pictures`: the factors clamped and rounded to their levels."""
-        small = resized(pictures, self.size)
-        factors = self._factors(small)
+        factors = self._factors(pictures)
         check_finite(bool(np.isfinite(factors).all()))
-        if len(small) > 1:
+        if len(pictures) > 1:
             for row in np.flatnonzero(self._near_edge(factors)):
-                factors[row] = self._factors(small[row : row + 1])[0]
+                factors[row] = self._factors(pictures[row : row + 1])[0]
         code: NDArray[np.float32] = (np.rint(self._levels(factors)) / self._half).astype(np.float32)
         return code
 
-    def _factors(self, small: Floats) -> Floats:
-        factors: Floats = self._reader.run(None, {"pictures": small})[0]
+    def _factors(self, pictures: Floats) -> Floats:
+        inputs = {"pictures": pictures, "weights": weights(pictures.shape[-1], self.size)}
+        factors: Floats = self._reader.run(None, inputs)[0]
         return factors
 
     def _levels(self, factors: Floats) -> Floats:

@@ -113,13 +113,3 @@ def load(fetched: Fetched) -> ServedModel:
 
     digest = artifacts.sha256_folder(fetched.folder)
     return ServedModel(loading.load(fetched.folder), fetched.version, fetched.name(digest), digest)
-
-
-def limit_threads(threads: int) -> None:
-    """Compute each call with `threads` threads.
-
-    More than one a call loses on shared cores: OpenMP's barriers spin while a neighbour holds the other core.
-    """
-    import torch
-
-    torch.set_num_threads(threads)

@@ -21,7 +21,7 @@ from identity_masker.masking.config import ArchitectureConfig
 from identity_masker.masking.graph_masker import GraphMasker
 from identity_masker.masking.masker import FactorBottleneckMasker
 from identity_masker.masking.networks import FactorReader
-from identity_masker.masking.shrinking import resized
+from identity_masker.masking.resizing import weights
 
 SECRET = "graphs of a test"
 
@@ -77,7 +77,8 @@ def test_a_batched_answer_is_to_the_bit_the_one_that_the_picture_gets_alone(
 def test_pictures_are_resized_as_torch_does_it(side: int) -> None:
     pictures = np.random.default_rng(side).random((2, 3, side, side), dtype=np.float32)
     wanted = functional.interpolate(torch.from_numpy(pictures), size=(64, 64), mode="bilinear", antialias=True)
-    np.testing.assert_allclose(resized(pictures, 64), wanted.numpy(), atol=1e-6)
+    matrix = weights(side, 64)
+    np.testing.assert_allclose(matrix @ pictures @ matrix.T, wanted.numpy(), atol=1e-6)
 
 
 def test_the_same_masker_gives_the_same_files(folder: Path, tmp_path: Path) -> None:

@@ -103,7 +103,10 @@ def _load(folder: Path, threads: int) -> Masker:
 
 
 def _begin(threads: int) -> None:
-    # Graphs need no torch, and nobody shall import it for them.
+    """Compute each call with `threads` threads of torch, if that is what computes: graphs do not bring it.
+
+    More than one a call loses on shared cores: OpenMP's barriers spin while a neighbour holds the other core.
+    """
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(threads)
