@@ -23,14 +23,14 @@ from identity_masker.masking.judge import Finder, Labels, find_landmarks, train_
 
 ENCODER = EncoderConfig(widths=(16, 24, 32, 48), embedding=64, steps=250, batch=32)
 WINDOW = Window(*HEAD, ENCODER.size)
-KNOWN, TEST = faces(0, 40, 6), faces(500, 16, 7)
+KNOWN, JUDGED, TEST = faces(0, 40, 6), faces(500, 40, 7), faces(500, 16, 7)
 
 
 @pytest.fixture(scope="module")
 def finder() -> Finder:
     labels = Labels.of(KNOWN)
     assert labels is not None
-    return train_finder(KNOWN.images, labels, JudgeConfig(widths=(8, 12, 16, 24), steps=120, batch=32), 1)
+    return train_finder(KNOWN.images, labels, JudgeConfig(widths=(8, 12, 16, 24), steps=120, batch=32), 2)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def encoder(finder: Finder) -> Encoder:
 @pytest.fixture(scope="module")
 def folder(finder: Finder, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("examiner")
-    make_examiner(finder, encoder, WINDOW, KNOWN.images, TEST.images, TEST.identities, made, 1)
+    make_examiner(finder, encoder, WINDOW, KNOWN.images, JUDGED.images, JUDGED.identities, made, 1)
     return made
 
 
