@@ -96,7 +96,8 @@ def test_each_picture_is_examined_alone(examiner: Examiner) -> None:
     masked = masked_by_blocks(TEST.images)
     together = examiner.examine(TEST.images[:5], masked[:5])
     alone = [examiner.examine(TEST.images[n : n + 1], masked[n : n + 1])[0] for n in range(5)]
-    assert [each.leak for each in alone] == pytest.approx([each.leak for each in together], abs=1e-5)
+    # A cosine is rounded otherwise in a batch, by 1e-6; the calibration stretches it.
+    assert [each.leak for each in alone] == pytest.approx([each.leak for each in together], abs=1e-4)
 
 
 def test_without_landmarks_the_whole_picture_is_embedded(encoder: Encoder, tmp_path: Path) -> None:
