@@ -12,7 +12,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
@@ -21,12 +21,12 @@ from identity_masker.faces.decode import Limits
 from identity_masker.masking.strength import blended
 from identity_masker.serving import bundle, pictures
 from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
-from identity_masker.serving.application import application
+from identity_masker.serving.application import application, failure, internal
 from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.bundle_masking import BODY, mask_bundle
 from identity_masker.serving.calibration import calibrate
 from identity_masker.serving.codec import Codec
-from identity_masker.serving.direct_route import direct, first
+from identity_masker.serving.direct_route import Express, direct
 from identity_masker.serving.guard import Guard
 from identity_masker.serving.held_models import HeldModel, HeldModels
 from identity_masker.serving.inference import routes, wire
@@ -276,7 +276,7 @@ class ModelServer:
                 self._taken, self._bytes = self._taken - 1, self._bytes - size
 
 
-def _routes(server: ModelServer) -> FastAPI:
+def _routes(server: ModelServer) -> ASGIApp:
     app = application("Identity masker: model server", DESCRIPTION, server.metrics, server.guard)
 
     masking = APIRouter(route_class=direct(lambda request: {"options": options_of(request)}, server.guard))
@@ -295,7 +295,6 @@ def _routes(server: ModelServer) -> FastAPI:
 
     app.include_router(masking)
     routes.add(app, server)
-    first(app, "/v1/mask", "/v2/models")
 
     @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
     async def live() -> Health:
@@ -305,4 +304,4 @@ def _routes(server: ModelServer) -> FastAPI:
     async def ready() -> Health:
         return server.ready()
 
-    return app
+    return Express(app, failure, internal)
