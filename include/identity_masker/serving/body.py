@@ -13,6 +13,8 @@ from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.telemetry.http import Exchange
 
 T = TypeVar("T")
+LEFT = "identity_masker.left"
+"""The extension of ASGI by which our connections tell that the client has left: a function that takes a function."""
 
 
 class ClientGoneError(Exception):
@@ -105,18 +107,44 @@ async def unless_gone(request: Request, work: asyncio.Future[T], *, seconds: flo
 
     Raises `ClientGoneError`, and TimeoutError after `seconds`.
     """
-    gone = asyncio.create_task(_disconnected(request))
-    gone.add_done_callback(lambda _gone: work.cancel())
+    gone = late = False
+
+    def leave() -> None:
+        nonlocal gone
+        gone = work.cancel()
+
+    def expire() -> None:
+        nonlocal late
+        late = work.cancel()
+
+    timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, expire)
+    forget = _watch(request, leave)
     try:
-        async with asyncio.timeout(seconds):
-            return await work
+        return await work
     except asyncio.CancelledError:
-        if gone.done() and not gone.cancelled():
+        # Neither of the two when somebody cancels this task, and with it what it waits for.
+        if gone:
             raise ClientGoneError from None
+        if late:
+            raise TimeoutError from None
         raise
     finally:
-        gone.cancel()
+        forget()
+        if timer is not None:
+            timer.cancel()
         work.cancel()
+
+
+def _watch(request: Request, leave: Callable[[], None]) -> Callable[[], object]:
+    """Have `leave` called when the client leaves. Returns what ends that."""
+    when_left = request.scope.get("extensions", {}).get(LEFT)
+    if when_left is not None:
+        when_left(leave)
+        return lambda: when_left(None)
+    # Any other server than ours.
+    waiting = asyncio.create_task(_disconnected(request))
+    waiting.add_done_callback(lambda waited: None if waited.cancelled() else leave())
+    return waiting.cancel
 
 
 async def _disconnected(request: Request) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
@@ -241,9 +241,11 @@ class ModelServer:
         """What became of each picture. A client that leaves, or time running out, takes them out of the queue."""
         seconds = min(self.config.answer_seconds, deadline - time.monotonic())
         answers = held.worker.submit(jobs, time.monotonic() + seconds)
-        work: asyncio.Future[list[Any]] = asyncio.gather(*answers, return_exceptions=True)
         with self._measures.timed("wait_and_mask"):
             try:
+                if len(answers) == 1:
+                    return [await _outcome(unless_gone(request, answers[0], seconds=seconds))]
+                work: asyncio.Future[list[Any]] = asyncio.gather(*answers, return_exceptions=True)
                 return await unless_gone(request, work, seconds=seconds)
             except TimeoutError as error:
                 raise TooLateError.passed() from error
@@ -263,7 +265,8 @@ class ModelServer:
         declared = request.headers.get("content-length", "")
         most = self.config.limits.max_bytes
         size = min(int(declared), most) if declared.isdecimal() else most
-        with self.models.used(version) as held:
+        held = self.models.use(version)
+        try:
             if self._taken >= self.config.capacity or (self._taken and self._bytes + size > self.config.body_bytes):
                 raise overloaded("the server is full", "overloaded", seconds=held.worker.backlog_seconds())
             held.worker.check(deadline)
@@ -274,6 +277,15 @@ class ModelServer:
                 yield held
             finally:
                 self._taken, self._bytes = self._taken - 1, self._bytes - size
+        finally:
+            self.models.leave(held)
+
+
+async def _outcome(answer: Awaitable[Pixels]) -> Pixels | MaskerError:
+    try:
+        return await answer
+    except MaskerError as error:
+        return error
 
 
 def _routes(server: ModelServer) -> ASGIApp:
