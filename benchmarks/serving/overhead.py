@@ -43,7 +43,11 @@ def run(seconds: float, rounds: int, ours: bool) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        found = [(case, _measured(case, home, seconds, rounds)) for case in _cases(home) if not ours or case.contender not in (LIT, BENTO)]
+        found = [
+            (case, _measured(case, home, seconds, rounds))
+            for case in _cases(home)
+            if not ours or case.contender not in (LIT, BENTO)
+        ]
     rows = [
         (case.name, f"{min(f.cpu_ms):.3f}", f"{sorted(f.cpu_ms)[len(f.cpu_ms) // 2]:.3f}", f.rate, f"{f.idle:.1f} %")
         for case, f in found

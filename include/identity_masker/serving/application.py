@@ -101,7 +101,8 @@ def _handle_errors(app: FastAPI) -> None:
     async def handler(request: Request, error: Exception) -> Response:
         return failure(request, error) or internal(request)
 
-    for kind in (ClientGoneError, *_ANSWERS, Exception):
+    kinds: list[type[Exception]] = [ClientGoneError, *_ANSWERS, Exception]
+    for kind in kinds:
         app.add_exception_handler(kind, handler)
 
 

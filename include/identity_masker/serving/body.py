@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -102,37 +102,32 @@ async def _collect(request: Request, exchange: Exchange, max_bytes: int, take: C
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def unless_gone(request: Request, work: asyncio.Future[T], *, seconds: float | None = None) -> T:
+async def unless_gone(request: Request, work: Awaitable[T], *, seconds: float | None = None) -> T:
     """The result of `work`, which is cancelled when the client leaves. To be used once the whole body was read.
 
     Raises `ClientGoneError`, and TimeoutError after `seconds`.
     """
-    gone = late = False
+    task, why = asyncio.current_task(), list[Exception]()
+    assert task is not None  # noqa: S101 - a coroutine of a server runs in a task
 
-    def leave() -> None:
-        nonlocal gone
-        gone = work.cancel()
+    def stop(error: Exception) -> None:
+        # As asyncio.timeout does it: what this task waits for is cancelled with it. A task of its own costs more.
+        if not why:
+            why.append(error)
+            task.cancel()
 
-    def expire() -> None:
-        nonlocal late
-        late = work.cancel()
-
-    timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, expire)
-    forget = _watch(request, leave)
+    timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, stop, TimeoutError())
+    forget = _watch(request, lambda: stop(ClientGoneError()))
     try:
         return await work
     except asyncio.CancelledError:
-        # Neither of the two when somebody cancels this task, and with it what it waits for.
-        if gone:
-            raise ClientGoneError from None
-        if late:
-            raise TimeoutError from None
-        raise
+        if why and task.uncancel() == 0:
+            raise why[0] from None
+        raise  # somebody else cancels this task
     finally:
         forget()
         if timer is not None:
             timer.cancel()
-        work.cancel()
 
 
 def _watch(request: Request, leave: Callable[[], None]) -> Callable[[], object]:
