@@ -24,6 +24,7 @@ def main() -> None:
     one = parts.add_parser("overhead", help="With a model that does nothing, and without requests.")
     one.add_argument("--seconds", type=float, default=4.0)
     one.add_argument("--rounds", type=int, default=3)
+    one.add_argument("--ours", action="store_true", help="Without the peers.")
     one = parts.add_parser("overload", help="Three times the requests that it can answer.")
     one.add_argument("--seconds", type=float, default=60.0)
     parts.add_parser("stopping", help="SIGTERM with requests under way.")

@@ -17,6 +17,10 @@ class Payload(NamedTuple):
     body: bytes
     headers: dict[str, str]
 
+    def also(self, headers: dict[str, str]) -> Payload:
+        """The same with `headers` more."""
+        return Payload(self.body, {**self.headers, **headers})
+
 
 def portrait() -> Payload:
     """A face of 64 pixels as JPEG, drawn by the project's renderer."""

@@ -29,19 +29,22 @@ class Contender(NamedTuple):
 
 
 OURS = Contender("identity-masker", "/v1/mask", "/health/ready")
+CLOSED = Contender("identity-masker that asks for tokens and writes logs", "/v1/mask", "/health/ready")
 PLAIN = Contender("FastAPI alone", "/predict", "/health")
 LIT = Contender("LitServe 0.2.19", "/predict", "/health")
 BENTO = Contender("BentoML 1.4.39", "/predict", "/readyz")
 
 
 @contextmanager
-def running(contender: Contender, folder: Path | None, batch: int = 32) -> Iterator[Server]:
-    """Serve the masker of `folder`, or without one a model that does nothing."""
+def running(contender: Contender, folder: Path | None, batch: int = 32, home: Path | None = None) -> Iterator[Server]:
+    """Serve the masker of `folder`, or without one a model that does nothing. `home`: with the keys, for `CLOSED`."""
     words = ["masker", str(folder)] if folder else ["null"]
     where = {"PYTHONPATH": f"{PROJECT / 'include'}:{PEERS}", "OMP_WAIT_POLICY": "PASSIVE"}
-    if contender is OURS:
-        command = _ours(folder)
-        with server(command, ready=contender.ready, environment=where | {"PYTHONPATH": str(PROJECT)}) as made:
+    if contender in (OURS, CLOSED):
+        where |= {"PYTHONPATH": f"{PROJECT / 'include'}:{PROJECT}"}
+        if contender is CLOSED:
+            where |= {"MASKER_HOME": str(home), "MASKER_AUTH": "required"}
+        with server(_ours(folder), ready=contender.ready, environment=where) as made:
             yield made
         return
     port = _free_port()
@@ -66,7 +69,7 @@ def _ours(folder: Path | None) -> list[str]:
 
 def environment(contender: Contender) -> Path:
     """The interpreter of a contender's own environment, made when it is not there yet."""
-    if contender in (OURS, PLAIN):
+    if contender in (OURS, CLOSED, PLAIN):
         return Path(sys.executable)
     package = LITSERVE if contender is LIT else BENTOML
     python = ENVIRONMENTS / package.replace("==", "-") / "bin" / "python"

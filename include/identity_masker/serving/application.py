@@ -24,7 +24,7 @@ from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.serving.queueing import QueueFullError, TooLateError
 from identity_masker.serving.worker import MaskingFailedError
 from identity_masker.telemetry import logs
-from identity_masker.telemetry.http import CLIENT_GONE
+from identity_masker.telemetry.http import CLIENT_GONE, Exchange
 from identity_masker.telemetry.metrics import CONTENT_TYPE, HttpMetrics
 
 log = logs.logger(__name__)
@@ -98,27 +98,41 @@ def _add_metrics(app: FastAPI, metrics: HttpMetrics) -> None:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    def answers(kind: type[Exception], convert: Callable[[Exception], HttpError]) -> None:
-        async def handler(request: Request, error: Exception) -> Response:
-            answer = convert(error)
-            request.state.exchange.note(reason=answer.reason)
-            return problem.response(answer, request.state.exchange.request_id)
+    async def handler(request: Request, error: Exception) -> Response:
+        return failure(request, error) or internal(request)
 
+    kinds: list[type[Exception]] = [ClientGoneError, *_ANSWERS, Exception]
+    for kind in kinds:
         app.add_exception_handler(kind, handler)
 
-    async def gone(_request: Request, _error: Exception) -> Response:
-        return Response(status_code=CLIENT_GONE)
 
-    app.add_exception_handler(ClientGoneError, gone)
-    for kind, convert in _ANSWERS.items():
-        answers(kind, convert)
-    answers(Exception, lambda _error: problem.internal())
+def failure(request: Request, error: Exception) -> Response | None:
+    """The answer to an error that is foreseen, and its reason in the log line of the request; else None."""
+    if isinstance(error, ClientGoneError):
+        return Response(status_code=CLIENT_GONE)
+    convert = _converter(error)
+    return _problem(request, convert(error)) if convert else None
+
+
+def internal(request: Request) -> Response:
+    """The answer to an error that nobody foresaw."""
+    return _problem(request, problem.internal())
+
+
+def _problem(request: Request, answer: HttpError) -> Response:
+    exchange: Exchange = request.state.exchange
+    exchange.note(reason=answer.reason)
+    return problem.response(answer, exchange.request_id)
 
 
 def answer_to(error: Exception) -> HttpError:
     """What a client is told of `error`."""
-    convert = next((_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS), None)
+    convert = _converter(error)
     return convert(error) if convert else problem.internal()
+
+
+def _converter(error: Exception) -> Callable[[Exception], HttpError] | None:
+    return next((_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS), None)
 
 
 def _itself(error: Exception) -> HttpError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -13,6 +13,8 @@ from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.telemetry.http import Exchange
 
 T = TypeVar("T")
+LEFT = "identity_masker.left"
+"""The extension of ASGI by which our connections tell that the client has left: a function that takes a function."""
 
 
 class ClientGoneError(Exception):
@@ -100,23 +102,44 @@ async def _collect(request: Request, exchange: Exchange, max_bytes: int, take: C
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def unless_gone(request: Request, work: asyncio.Future[T], *, seconds: float | None = None) -> T:
+async def unless_gone(request: Request, work: Awaitable[T], *, seconds: float | None = None) -> T:
     """The result of `work`, which is cancelled when the client leaves. To be used once the whole body was read.
 
     Raises `ClientGoneError`, and TimeoutError after `seconds`.
     """
-    gone = asyncio.create_task(_disconnected(request))
-    gone.add_done_callback(lambda _gone: work.cancel())
+    task, why = asyncio.current_task(), list[Exception]()
+    assert task is not None  # noqa: S101 - a coroutine of a server runs in a task
+
+    def stop(error: Exception) -> None:
+        # As asyncio.timeout does it: what this task waits for is cancelled with it. A task of its own costs more.
+        if not why:
+            why.append(error)
+            task.cancel()
+
+    timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, stop, TimeoutError())
+    forget = _watch(request, lambda: stop(ClientGoneError()))
     try:
-        async with asyncio.timeout(seconds):
-            return await work
+        return await work
     except asyncio.CancelledError:
-        if gone.done() and not gone.cancelled():
-            raise ClientGoneError from None
-        raise
+        if why and task.uncancel() == 0:
+            raise why[0] from None
+        raise  # somebody else cancels this task
     finally:
-        gone.cancel()
-        work.cancel()
+        forget()
+        if timer is not None:
+            timer.cancel()
+
+
+def _watch(request: Request, leave: Callable[[], None]) -> Callable[[], object]:
+    """Have `leave` called when the client leaves. Returns what ends that."""
+    when_left = request.scope.get("extensions", {}).get(LEFT)
+    if when_left is not None:
+        when_left(leave)
+        return lambda: when_left(None)
+    # Any other server than ours.
+    waiting = asyncio.create_task(_disconnected(request))
+    waiting.add_done_callback(lambda waited: None if waited.cancelled() else leave())
+    return waiting.cancel
 
 
 async def _disconnected(request: Request) -> None:

@@ -240,7 +240,7 @@ class Gateway:
                     request, max_bytes=self.config.max_bytes, seconds=self.config.body_seconds, take=take
                 )
                 target = self._target(revision, user or exchange.request_id, served, request.headers)
-                answer = await unless_gone(request, asyncio.create_task(self._answer(target, request, body)))
+                answer = await unless_gone(request, self._answer(target, request, body))
         finally:
             self._taken -= 1
             self._measures.taken.dec()

@@ -9,14 +9,16 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 
 from identity_masker.serving import outcomes
 from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
-from identity_masker.serving.application import application
+from identity_masker.serving.application import application, failure, internal
 from identity_masker.serving.bundle_masking import BODY
-from identity_masker.serving.direct_route import direct, first
+from identity_masker.serving.direct_route import Express, direct
 from identity_masker.serving.mask_options import MaskOptions, mask_options, options_of
 from identity_masker.serving.outcomes import Accepted
 from identity_masker.serving.problem import HttpError, documented
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from identity_masker.serving.gateway import Gateway
 
 MASK = "/v1/mask"
@@ -78,7 +80,7 @@ UserAttributes = Annotated[
 ]
 
 
-def routes(gateway: Gateway, *, operations: bool) -> FastAPI:
+def routes(gateway: Gateway, *, operations: bool) -> ASGIApp:
     """The public application of `gateway`; with the routes of operations, where they have no port of their own."""
     app = application("Identity masker", DESCRIPTION, gateway.metrics if operations else None, gateway.guard)
     app.router.lifespan_context = gateway.running
@@ -99,8 +101,7 @@ def routes(gateway: Gateway, *, operations: bool) -> FastAPI:
     async def events(request: Request, user: RequiredUserId) -> Accepted:
         return await gateway.accept(request, user)
 
-    first(app, MASK)
-    return app
+    return Express(app, failure, internal)
 
 
 def operations(gateway: Gateway) -> FastAPI:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from identity_masker.serving.calibration import Calibration
@@ -75,20 +74,20 @@ class HeldModels:
             fix="ask for one that is held, or for none to get the one that is served",
         )  # fmt: skip
 
-    @contextmanager
-    def used(self, version: str | None) -> Iterator[HeldModel]:
-        """The one that `find` finds, kept while a request uses it."""
+    def use(self, version: str | None) -> HeldModel:
+        """The one that `find` finds, kept until `leave`."""
         with self._lock:
             held = self.find(version)
             held.users += 1
-        try:
-            yield held
-        finally:
-            with self._lock:
-                held.users -= 1
-                last = held.replaced and held.users == 0
-            if last:
-                held.worker.close()
+            return held
+
+    def leave(self, held: HeldModel) -> None:
+        """A request that had it by `use` is over."""
+        with self._lock:
+            held.users -= 1
+            last = held.replaced and held.users == 0
+        if last:
+            held.worker.close()
 
     def close(self) -> None:
         for held in self:

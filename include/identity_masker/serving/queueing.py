@@ -91,7 +91,10 @@ class Queue:
         return len(self._waiting)
 
     def put(self, jobs: Sequence[Job], deadline: float) -> bool:
-        """Append all jobs, or none; whether the queue is open. Raises `QueueFullError` and `TooLateError`."""
+        """Append all jobs, or none; whether the queue is open. `wake` is to follow.
+
+        Raises `QueueFullError` and `TooLateError`.
+        """
         pixels = sum(job.pixels for job in jobs)
         with self._changed:
             full = len(self._waiting) + len(jobs) > self._limits.pictures or self._pixels + pixels > self._limits.pixels
@@ -102,8 +105,12 @@ class Queue:
             if self._open:
                 self._waiting.extend(jobs)
                 self._pixels += pixels
-                self._changed.notify()
             return self._open
+
+    def wake(self) -> None:
+        """Have `take` look at what was put. Who puts calls this once for all that it puts together."""
+        with self._changed:
+            self._changed.notify()
 
     def seconds(self, pictures: int, pixels: int = 0) -> float:
         """How long until what waits, and `pictures` more, are done."""

@@ -31,6 +31,10 @@ DESCRIBED_RATE = 50.0
 does for a request, and what looks at descriptions needs thousands a night, not millions."""
 
 HELD_EVENTS = 50_000
+GATHER_SECONDS = 0.05
+"""The thread looks so often, at most: woken by every request, it would take the interpreter from the event loop in the
+middle of the next one."""
+
 CLOSE_SECONDS = 2.0
 OK = 200
 log = logs.logger(__name__)
@@ -119,6 +123,7 @@ class RequestLog:
         self._taken = 0
         self._released = 0
         self._describe_until = float("inf")
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
 
@@ -143,6 +148,7 @@ class RequestLog:
         """Write what waits; what is not described within 2 s is written without a description."""
         self._describe_until = time.monotonic() + CLOSE_SECONDS
         self._queue.put(None)
+        self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
@@ -152,6 +158,8 @@ class RequestLog:
             except Exception:  # the next request is to be logged all the same
                 log.exception("request_not_logged")
             self._released += answered.held
+            if self._queue.empty():
+                self._closing.wait(GATHER_SECONDS)
 
     def _write(self, answered: _Answered) -> None:
         for exposure in answered.served.exposures:

@@ -6,13 +6,13 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
@@ -21,12 +21,12 @@ from identity_masker.faces.decode import Limits
 from identity_masker.masking.strength import blended
 from identity_masker.serving import bundle, pictures
 from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
-from identity_masker.serving.application import application
+from identity_masker.serving.application import application, failure, internal
 from identity_masker.serving.body import read_body, unless_gone
 from identity_masker.serving.bundle_masking import BODY, mask_bundle
 from identity_masker.serving.calibration import calibrate
 from identity_masker.serving.codec import Codec
-from identity_masker.serving.direct_route import direct, first
+from identity_masker.serving.direct_route import Express, direct
 from identity_masker.serving.guard import Guard
 from identity_masker.serving.held_models import HeldModel, HeldModels
 from identity_masker.serving.inference import routes, wire
@@ -241,9 +241,11 @@ class ModelServer:
         """What became of each picture. A client that leaves, or time running out, takes them out of the queue."""
         seconds = min(self.config.answer_seconds, deadline - time.monotonic())
         answers = held.worker.submit(jobs, time.monotonic() + seconds)
-        work: asyncio.Future[list[Any]] = asyncio.gather(*answers, return_exceptions=True)
         with self._measures.timed("wait_and_mask"):
             try:
+                if len(answers) == 1:
+                    return [await _outcome(unless_gone(request, answers[0], seconds=seconds))]
+                work: asyncio.Future[list[Any]] = asyncio.gather(*answers, return_exceptions=True)
                 return await unless_gone(request, work, seconds=seconds)
             except TimeoutError as error:
                 raise TooLateError.passed() from error
@@ -263,7 +265,8 @@ class ModelServer:
         declared = request.headers.get("content-length", "")
         most = self.config.limits.max_bytes
         size = min(int(declared), most) if declared.isdecimal() else most
-        with self.models.used(version) as held:
+        held = self.models.use(version)
+        try:
             if self._taken >= self.config.capacity or (self._taken and self._bytes + size > self.config.body_bytes):
                 raise overloaded("the server is full", "overloaded", seconds=held.worker.backlog_seconds())
             held.worker.check(deadline)
@@ -274,9 +277,18 @@ class ModelServer:
                 yield held
             finally:
                 self._taken, self._bytes = self._taken - 1, self._bytes - size
+        finally:
+            self.models.leave(held)
 
 
-def _routes(server: ModelServer) -> FastAPI:
+async def _outcome(answer: Awaitable[Pixels]) -> Pixels | MaskerError:
+    try:
+        return await answer
+    except MaskerError as error:
+        return error
+
+
+def _routes(server: ModelServer) -> ASGIApp:
     app = application("Identity masker: model server", DESCRIPTION, server.metrics, server.guard)
 
     masking = APIRouter(route_class=direct(lambda request: {"options": options_of(request)}, server.guard))
@@ -295,7 +307,6 @@ def _routes(server: ModelServer) -> FastAPI:
 
     app.include_router(masking)
     routes.add(app, server)
-    first(app, "/v1/mask", "/v2/models")
 
     @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
     async def live() -> Health:
@@ -305,4 +316,4 @@ def _routes(server: ModelServer) -> FastAPI:
     async def ready() -> Health:
         return server.ready()
 
-    return app
+    return Express(app, failure, internal)

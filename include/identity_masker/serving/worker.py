@@ -60,6 +60,7 @@ class Worker:
         self._observe, self._died, self._ended = observe, died, ended
         self.latency = latency or Latency()
         self._queue = Queue(batch, self.latency, limits or QueueLimits())
+        self._waking = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -89,7 +90,16 @@ class Worker:
         jobs = [Job(picture, loop.create_future(), deadline, tracing.current()) for picture in pictures]
         if not self._queue.put(jobs, deadline):
             raise MaskingFailedError("the server is stopping", fix="send the picture again")
+        if not self._waking:
+            # Once for all requests that the event loop has at hand: each wake-up of the thread costs as much as all
+            # else that is done for a request, and what came together is to be masked together.
+            self._waking = True
+            loop.call_soon(self._wake)
         return [job.answer for job in jobs]
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._queue.wake()
 
     def close(self) -> None:
         """Let the thread end when the queue is empty."""

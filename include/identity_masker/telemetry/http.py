@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from identity_masker.telemetry import logs, trace_context, tracing
@@ -57,18 +56,17 @@ class Exchange:
         self.fields.update(fields)
 
 
-def request_id(headers: list[tuple[bytes, bytes]]) -> str:
+def request_id(headers: Mapping[bytes, bytes]) -> str:
     """The client's x-request-id when it is well-formed, else a new one."""
-    return _given(headers, b"x-request-id", REQUEST_ID) or uuid.uuid4().hex
+    # Ids need to be unlike each other, not hard to guess.
+    return _given(headers, b"x-request-id", REQUEST_ID) or f"{random.getrandbits(128):032x}"
 
 
-def _given(headers: list[tuple[bytes, bytes]], wanted: bytes, form: re.Pattern[str]) -> str | None:
-    """The first value of the header, when it has the form: whatever is logged and passed on must not surprise."""
-    for name, value in headers:
-        if name == wanted:
-            text = value.decode("latin-1")
-            return text if form.fullmatch(text) else None
-    return None
+def _given(headers: Mapping[bytes, bytes], wanted: bytes, form: re.Pattern[str]) -> str | None:
+    """The value of the header, when it has the form: whatever is logged and passed on must not surprise."""
+    value = headers.get(wanted)
+    text = "" if value is None else value.decode("latin-1")
+    return text if form.fullmatch(text) else None
 
 
 class Edge:
@@ -97,10 +95,11 @@ class Edge:
             return
         headers = scope["headers"]
         span = tracing.begin(scope["method"], trace_context.received(headers), "server")
-        exchange = Exchange(request_id(headers), span=span)
+        given = dict(reversed(headers))
+        exchange = Exchange(request_id(given), span=span)
         scope.setdefault("state", {})["exchange"] = exchange
         tracing.enter(span)
-        _bind(exchange, _given(headers, b"x-correlation-id", CORRELATION_ID))
+        _bind(exchange, _given(given, b"x-correlation-id", CORRELATION_ID))
         answer = _Answer(exchange, receive, send, closing=self._closing(), secure=scope["scheme"] == "https")
         self._metrics.in_flight.inc()
         try:
@@ -118,24 +117,18 @@ class Edge:
         route, status = _route(scope), exchange.status or CLIENT_GONE
         self._metrics.observe(route, status, seconds)
         _end(exchange, scope["method"], route, status)
+        told = {"method": scope["method"], "route": route, "status": status, "duration_ms": round(seconds * 1000, 3)}
         quiet = route.startswith(("/health", "/metrics"))
-        (log.debug if quiet else log.info)(
-            "request",
-            method=scope["method"],
-            route=route,
-            status=status,
-            duration_ms=round(seconds * 1000, 3),
-            **exchange.fields,
-        )
+        logs.line(__name__, "debug" if quiet else "info", "request", {**told, **exchange.fields})
         self._done(route, exchange, seconds)
 
 
 def _bind(exchange: Exchange, correlation_id: str | None) -> None:
     """What every log line of this request carries."""
     trace_id, span_id, _ = exchange.span.context
-    structlog.contextvars.bind_contextvars(request_id=exchange.request_id, trace_id=trace_id, span_id=span_id)
+    logs.bind(request_id=exchange.request_id, trace_id=trace_id, span_id=span_id)
     if correlation_id is not None:
-        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+        logs.bind(correlation_id=correlation_id)
 
 
 def _end(exchange: Exchange, method: str, route: str, status: int) -> None:

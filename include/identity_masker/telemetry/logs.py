@@ -8,8 +8,13 @@ import logging
 import re
 import sys
 import threading
+from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import IO, cast
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
+from typing import IO, Literal, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -50,6 +55,16 @@ class _Output:
 
 
 _output = _Output()
+_bound: ContextVar[Mapping[str, str]] = ContextVar("logged", default=MappingProxyType({}))
+
+
+def bind(**fields: str) -> None:
+    """Have every line of the running task, and of the tasks that it starts, carry `fields`."""
+    _bound.set({**_bound.get(), **fields})
+
+
+def _add_bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {**_bound.get(), **event}
 
 
 class _Lines:
@@ -70,7 +85,7 @@ class _Lines:
 def configure(*, level: str, correlation_id: str, stream: IO[str], json_lines: bool) -> None:
     """Send structlog and the standard library's loggers to `stream`."""
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_bound,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -95,9 +110,7 @@ def configure(*, level: str, correlation_id: str, stream: IO[str], json_lines: b
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.clear_contextvars()
-    if correlation_id:
-        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+    _bound.set({"correlation_id": correlation_id} if correlation_id else {})
 
 
 def _rendering(stream: IO[str], *, json_lines: bool) -> list[Processor]:
@@ -113,6 +126,16 @@ def _enough(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     if _LEVELS.get(method, logging.CRITICAL) < _output.level:
         raise structlog.DropEvent
     return event
+
+
+def line(name: str, level: Literal["debug", "info"], event: str, fields: Mapping[str, object]) -> None:
+    """What `logger(name)` writes at `level`, in half the time: for the one line that every request has."""
+    if _LEVELS[level] < _output.level:
+        return
+    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    whole = {**_bound.get(), **fields, "event": event, "level": level, "logger": name, "timestamp": at}
+    writer = _Lines(name)
+    writer.write(_render(writer, level, mask_sensitive(writer, level, whole)))
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -137,8 +160,13 @@ def mask_sensitive(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
     return {name: _masked(name, value) for name, value in event.items()}
 
 
+@lru_cache(maxsize=4096)
+def _secret(name: str) -> bool:
+    return name not in NOT_SECRET and SENSITIVE.search(name) is not None
+
+
 def _masked(name: str, value: object) -> object:
-    if value is not None and name not in NOT_SECRET and SENSITIVE.search(name):
+    if value is not None and _secret(name):
         return MASK
     if isinstance(value, str) and "eyJ" in value:
         return TOKEN.sub(MASK, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
@@ -39,9 +40,13 @@ class HttpMetrics:
             f"masker_{service}_requests_in_flight", "Requests being answered.", registry=self.registry
         )
 
+        # Looked up once: `labels` takes a lock and makes a key of its values each time.
+        self._count = lru_cache(maxsize=1024)(lambda route, status: self.requests.labels(route, str(status)))
+        self._time = lru_cache(maxsize=256)(lambda route: self.seconds.labels(route))
+
     def observe(self, route: str, status: int, seconds: float) -> None:
-        self.requests.labels(route, str(status)).inc()
-        self.seconds.labels(route).observe(seconds)
+        self._count(route, status).inc()
+        self._time(route).observe(seconds)
 
     def exposition(self) -> bytes:
         """The metrics in the text format of Prometheus."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -39,7 +40,7 @@ class Proofs:
             return endpoint.model_copy(update={"state": "failed"})
         if endpoint.state != "ready":
             return endpoint
-        fault, since = self._faults.get(key, ("", 0.0))
+        fault, since = self._faults.get(key, ("", -math.inf))
         if key not in self._tasks and time.monotonic() - since > self._again_seconds:
             self._tasks[key] = asyncio.create_task(self._prove(endpoint))
         if fault:
