@@ -122,7 +122,9 @@ def _facts_without(
         counted = _account_without(identity, record, connection, desk)
     files = stored_files(staged)
     return SnapshotFacts(
-        **record.model_dump(include={"name", "schema_version", "size", "origin", "fingerprint", "config"}),
+        **record.model_dump(
+            include={"name", "schema_version", "pictures_version", "size", "origin", "fingerprint", "config"}
+        ),
         snapshot=snapshot,
         counts=counted.model_copy(update=sizes),
         placed={person: split for person, split in record.placed.items() if person != identity},
