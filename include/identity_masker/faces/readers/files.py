@@ -76,8 +76,11 @@ def read_file(path: Path, limits: Limits) -> bytes:
             raise UndecodableError("not_a_file", got=path.name)
         check_bytes(status.st_size, limits)
         with path.open("rb") as file:
-            # The file may have grown since it was measured.
-            content = file.read(limits.max_bytes + 1)
+            # Python sets aside as many bytes as are asked for, so the limit itself is asked for only of a file that
+            # has grown since it was measured.
+            content = file.read(status.st_size + 1)
+            if len(content) > status.st_size:
+                content += file.read(limits.max_bytes)
     except FileNotFoundError as error:
         link = ", a link to nothing" if path.is_symlink() else ""
         raise UndecodableError("not_a_file" if link else "missing", got=f"{path.name}{link}") from error
