@@ -4,6 +4,7 @@ python -m benchmarks.ingest speed
 python -m benchmarks.ingest memory --images 10000 200000
 python -m benchmarks.ingest quality --cleanvision VENV/bin/python
 python -m benchmarks.ingest kills
+python -m benchmarks.ingest mixups
 
 With --quick each runs in seconds.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.ingest import kills, memory, quality, speed
+from benchmarks.ingest import kills, memory, mixups, quality, speed
 
 # Sizes that show that a benchmark works, and nothing else.
 QUICK: dict[str, dict[str, object]] = {
@@ -21,6 +22,7 @@ QUICK: dict[str, dict[str, object]] = {
     "memory": {"images": [500, 1000]},
     "quality": {"images": 400, "planted": 10},
     "kills": {"images": 400, "kills": 4},
+    "mixups": {"images": 360, "planted": 8, "repeats": 1},
 }
 
 
@@ -39,13 +41,19 @@ def main() -> None:
     one = parts.add_parser("kills", help="Ingestions killed at random moments, and what comes of it.")
     one.add_argument("--images", type=int, default=4000)
     one.add_argument("--kills", type=int, default=20)
+    one = parts.add_parser("mixups", help="Pictures planted under wrong names that are found.")
+    one.add_argument("--images", type=int, default=2040)
+    one.add_argument("--planted", type=int, default=40)
+    one.add_argument("--repeats", type=int, default=5)
     for one in parts.choices.values():
         one.add_argument("--quick", action="store_true", help="Tiny sizes, for seconds.")
     options = vars(parser.parse_args())
     part = options.pop("part")
     if options.pop("quick"):
         options |= QUICK[part]
-    runs = {"speed": speed.run, "memory": memory.run, "quality": quality.run, "kills": kills.run}
+    runs = {
+        "speed": speed.run, "memory": memory.run, "quality": quality.run, "kills": kills.run, "mixups": mixups.run,
+    }  # fmt: skip
     runs[part](**options)
 
 

@@ -14,7 +14,8 @@ from benchmarks.ingest.photos import noise, show
 from identity_masker.faces import plan as plans
 from identity_masker.faces.data_repository import Places
 from identity_masker.faces.dataset_config import load_config
-from identity_masker.faces.ingest import IngestResult, ingest
+from identity_masker.faces.ingest import ingest
+from identity_masker.faces.ingest_results import IngestResult
 from identity_masker.faces.snapshot import open_from
 from identity_masker.faces.versions import VersionStore
 from identity_masker.settings import PROJECT

@@ -15,7 +15,7 @@ from identity_masker import artifacts
 from identity_masker.cli.forgetting import ForgetResult, forget_person
 from identity_masker.cli.main import main
 from identity_masker.errors import BadInputError, ConflictError, MaskerError
-from identity_masker.faces import forget, objects
+from identity_masker.faces import forget, merge, normalise, objects, plan, publication
 from identity_masker.faces.data_repository import DataRepository, Places, stored_files
 from identity_masker.faces.dataset_config import load_config
 from identity_masker.faces.garbage import collect
@@ -24,7 +24,7 @@ from identity_masker.faces.restoring import checkout, verify
 from identity_masker.faces.snapshot import open_from
 from identity_masker.faces.validation import validate
 from identity_masker.faces.version_diff import diff
-from identity_masker.faces.versions import VersionStore
+from identity_masker.faces.versions import VersionRecord, VersionStore
 from identity_masker.registry import models
 from identity_masker.settings import PROJECT, settings
 
@@ -177,6 +177,66 @@ def test_forgetting_one_of_two_leaves_nothing_but_the_record(places: Places, tmp
     add_people(folder, range(2, 4))
     assert run(folder, places).version == "folder-2.0.0"
     assert list(objects.stored(objects.cache_root(places)))
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "accepted", "reasons"),
+    [
+        # The copy that person-4 has of a picture of person-3 was its duplicate; now it stands for itself.
+        ("person-3", [f"person-4/{shot}.jpg" for shot in (0, 1, 2, "of-3")], {"forgotten": 4}),
+        # The copy goes with person-4, the original stays.
+        ("person-4", [f"person-3/{shot}.jpg" for shot in range(3)], {"forgotten": 4}),
+    ],
+)
+def test_of_a_picture_under_two_people_only_the_one_of_the_forgotten_goes(
+    tmp_path: Path,
+    places: Places,
+    monkeypatch: pytest.MonkeyPatch,
+    forgotten: str,
+    accepted: list[str],
+    reasons: object,
+) -> None:
+    photos = tmp_path / "photos"
+    add_people(photos, range(9))
+    shutil.copy(photos / "person-3" / "0.jpg", photos / "person-3" / "copy.jpg")
+    shutil.copy(photos / "person-3" / "1.jpg", photos / "person-4" / "of-3.jpg")
+    first = run(photos, places)
+    assert (first.inputs, first.accepted, first.duplicates) == (29, 27, 2)
+    monkeypatch.setenv("MASKER_HOME", str(places.home))
+    settings.cache_clear()
+    monkeypatch.setattr(models, "versions", list)
+    done = forget_person(forgotten, None, places, yes=True)
+    # Of a version that exists only what it holds can be kept: the copy's own pixels are not in it.
+    made = open_from(done.new_versions[0], places, validated=False)
+    assert not any(forgotten in name for name in made.manifest["name"])
+    assert len(made.manifest) == 24
+    counts = made.record.counts
+    assert counts.inputs == counts.accepted + counts.quarantined + counts.duplicates
+    add_people(photos, range(20, 21))  # something new, so that the source is read again
+    again = run(photos, places)
+    assert again.inputs == again.accepted + again.quarantined + again.duplicates == 32
+    assert again.reasons == reasons
+    names = set(open_from(str(again.version), places, validated=False).manifest["name"])
+    assert {name for name in names if name.startswith(("person-3/", "person-4/"))} == set(accepted)
+    settings.cache_clear()
+
+
+def test_pictures_made_in_another_way_are_read_anew_into_a_major_version(
+    photos: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (plan, merge, publication):
+        monkeypatch.setattr(module, "PICTURES_VERSION", normalise.PICTURES_VERSION + 1)
+    made = run(photos, places)
+    assert (made.version, made.read) == ("folder-2.0.0", 38)
+    log = VersionStore(places.store).record("folder-2.0.0").changelog
+    assert (log.change, log.images_added, log.images_removed) == ("major", 0, 0)
+    assert (run(photos, places).version, run(photos, places).read) == ("folder-2.0.0", 0)
+
+
+def test_a_record_from_before_pictures_had_a_version_is_of_the_first(photos: Path, places: Places) -> None:
+    document = VersionStore(places.store).record("folder-1.0.0").model_dump(mode="json")
+    del document["pictures_version"]
+    assert VersionRecord.model_validate(document).pictures_version == 1
 
 
 def test_models_made_with_a_forgotten_person_are_listed(

@@ -17,7 +17,7 @@ from tests.unit.telemetry.events.samples import request
 
 from identity_masker import artifacts
 from identity_masker.cli.main import main
-from identity_masker.drift import archive, reference
+from identity_masker.drift import archive, reference, reference_store
 from identity_masker.drift.collect_step import collect_step, watch_step
 from identity_masker.drift.dataset_rows import HELD_OUT
 from identity_masker.drift.group_test import check_group
@@ -175,3 +175,24 @@ def test_before_a_champion_there_is_an_empty_window(made: ReferenceResult, capsy
     found = json.loads(capsys.readouterr().out)
     assert (found["version"], found["tables"], found["embeddings"]) == ("", [], False)
     assert judge_window(found["window"], POLICY).verdict == "not_enough_data"
+
+
+def test_forgetting_a_person_removes_the_references_of_models_that_saw_them(
+    made: ReferenceResult, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The last test of the module: the dataset is gone after it."""
+    uri, run = archive.reference_uri(made.version), runs.get_run(made.run_id)
+    kept = run.fetch("drift/reference", tmp_path)
+    person = str(open_snapshot(made.dataset).manifest["identity"].iloc[0])
+    assert main(["data", "forget", person, "--yes", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["drift_references"] == [made.version]
+    assert told["models"] == [f"{made.semver} (trained on {made.dataset})"]
+    assert artifacts.names(uri) == []
+    assert not run.has("drift/reference")
+    # As when MLflow did not answer then: the copy that it still has is not taken.
+    run.log_folder(kept, "drift/reference")
+    with pytest.raises(NotFoundError, match="asked to be forgotten"):
+        reference_store.at_hand(made.version, made.run_id)
+    assert artifacts.names(uri) == []
+    assert not run.has("drift/reference")

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from identity_masker import artifacts
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
 from identity_masker.faces import ingest as ingestion
 from identity_masker.faces import plan as plans
 from identity_masker.faces.data_repository import Places
 from identity_masker.faces.dataset_config import DatasetConfig, load_config
-from identity_masker.faces.ingest import IngestResult, ingest
+from identity_masker.faces.ingest import ingest
+from identity_masker.faces.ingest_results import IngestResult
 from identity_masker.faces.readers import CelebaReader, ManifestReader
 from identity_masker.faces.snapshot import open_from
 from identity_masker.faces.versions import VersionStore
@@ -138,7 +139,7 @@ def test_a_block_that_was_damaged_in_the_store_is_not_used(photos: Path, tmp_pat
     ingestion.read(made.plan, 0, at(tmp_path), 1)
     shard = next((tmp_path / "store" / "datasets" / "folder" / "work" / "blocks").rglob("shards/*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"\0")
-    with pytest.raises(ingestion.TemporaryError, match="damaged"):
+    with pytest.raises(TemporaryError, match="damaged"):
         ingestion.carry_out(made.plan, at(tmp_path), 1)
     assert VersionStore(f"file://{tmp_path}/store").semvers("folder") == []
 

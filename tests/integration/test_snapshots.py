@@ -22,7 +22,8 @@ from identity_masker.errors import BadInputError, ConflictError, MaskerError, No
 from identity_masker.faces.data_repository import Places
 from identity_masker.faces.dataset_config import DatasetConfig, load_config
 from identity_masker.faces.decode import REASONS
-from identity_masker.faces.ingest import IngestResult, SourceRefusedError, ingest
+from identity_masker.faces.ingest import ingest
+from identity_masker.faces.ingest_results import IngestResult, SourceRefusedError
 from identity_masker.faces.readers import RenderedReader
 from identity_masker.faces.snapshot import open_from
 from identity_masker.faces.versions import VersionStore

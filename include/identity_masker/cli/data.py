@@ -72,6 +72,7 @@ def ingest(
     was killed goes on where it ended.
     """
     from identity_masker.faces import ingest as ingestion
+    from identity_masker.faces.ingest_results import SourceRefusedError
 
     places, threads = _places(), _threads()
     try:
@@ -83,7 +84,7 @@ def ingest(
             )
         else:
             result = ingestion.carry_out(plan, places, threads)
-    except ingestion.SourceRefusedError as refused:
+    except SourceRefusedError as refused:
         if as_json:
             click.echo(refused.result.model_dump_json())
         raise

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker.errors import MaskerError, NotFoundError
 from identity_masker.faces.data_repository import Places
+
+if TYPE_CHECKING:
+    from identity_masker.registry.models import ModelVersion
 
 
 class ForgetResult(BaseModel):
     """What was done, or with `done` false what would be done.
 
     `versions` and `models` were made with pictures of the person; `models` is None when MLflow did not answer.
-    `new_versions` are pending until they are validated; `purged_objects` counts what went from the store.
+    `new_versions` are pending until they are validated; `purged_objects` counts what went from the store, and
+    `drift_references` are the versions of models whose reference for the nightly check went.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -23,6 +29,7 @@ class ForgetResult(BaseModel):
     models: tuple[str, ...] | None
     new_versions: tuple[str, ...]
     purged_objects: int
+    drift_references: tuple[str, ...]
     next: str
 
 
@@ -41,7 +48,7 @@ def forget_person(identity: str, name: str | None, places: Places, *, yes: bool)
         )
     named = tuple(each.version for each in affected)
     models = _models(named)
-    new, purged = [], 0
+    new, purged, references = [], 0, ()
     if yes:
         store = VersionStore(places.store)
         records = [store.record(version) for version in named]
@@ -53,28 +60,38 @@ def forget_person(identity: str, name: str | None, places: Places, *, yes: bool)
         for record in records:
             purged += forget.purge(record, identity, places)
             _drop_features(record.version)
+        references = _drop_references(named, models)
     return ForgetResult(
         done=yes,
         images=max(each.images for each in affected),
         versions=named,
-        models=models,
+        models=None if models is None else tuple(_told(each) for each in models),
         new_versions=tuple(new),
         purged_objects=purged,
+        drift_references=references,
         next=_advice(models, yes=yes),
     )
 
 
-def _models(datasets: tuple[str, ...]) -> tuple[str, ...] | None:
+def _models(datasets: tuple[str, ...]) -> tuple[ModelVersion, ...] | None:
     from identity_masker.registry import models
 
     try:
-        return tuple(
-            f"{each.semver} (trained on {each.lineage.dataset})"
-            for each in models.versions()
-            if each.lineage.dataset in datasets
-        )
+        return tuple(each for each in models.versions() if each.lineage.dataset in datasets)
     except MaskerError:
         return None
+
+
+def _told(model: ModelVersion) -> str:
+    return f"{model.semver} (trained on {model.lineage.dataset})"
+
+
+def _drop_references(datasets: tuple[str, ...], models: tuple[ModelVersion, ...] | None) -> tuple[str, ...]:
+    from identity_masker.drift import reference_store
+
+    # The copies first: what is not in the store is fetched from there.
+    reference_store.purge_copies([each.run_id for each in models or ()])
+    return reference_store.purge(datasets)
 
 
 def _drop_features(version: str) -> None:
@@ -84,12 +101,15 @@ def _drop_features(version: str) -> None:
     drop_version(version, feature_places())
 
 
-def _advice(models: tuple[str, ...] | None, *, yes: bool) -> str:
+def _advice(models: tuple[ModelVersion, ...] | None, *, yes: bool) -> str:
     if not yes:
         return "add --yes to do it; it cannot be undone"
-    train = "MLflow did not answer: look there for models of these versions" if models is None else (
-        "train again and withdraw the models named" if models else "no registered model was made of these versions"
-    )  # fmt: skip
+    if models is None:
+        train = "MLflow did not answer: look there for models of these versions"
+    elif models:
+        train = "train again and withdraw the models named"
+    else:
+        train = "no registered model was made of these versions"
     return (
         f"validate the new versions; {train}; remove the pictures from the source; run `masker data gc --yes` elsewhere"
     )

@@ -14,12 +14,18 @@ EXAMPLES, DETECTOR, STREAM = "examples.parquet", "detector.npz", "stream.json"
 
 STAMP = "%Y%m%dT%H%M%SZ"
 DAY = timedelta(days=1)
+_TRAININGS = "trainings"
 NOBODY = "none"
 """In place of a version while none is deployed."""
 
 
 def version_uri(version: str) -> str:
     return artifacts.join(settings().store, "drift", version)
+
+
+def versions() -> list[str]:
+    """The versions of which something is kept."""
+    return [name for name in artifacts.names(artifacts.join(settings().store, "drift")) if name != _TRAININGS]
 
 
 def reference_uri(version: str) -> str:
@@ -43,7 +49,7 @@ def nights_uri(version: str) -> str:
 
 def trainings_uri() -> str:
     """The folder of the nights that started a training, of all versions."""
-    return artifacts.join(settings().store, "drift", "trainings")
+    return artifacts.join(settings().store, "drift", _TRAININGS)
 
 
 def days(uri: str) -> list[date]:

@@ -136,19 +136,28 @@ def is_reference(uri: str) -> bool:
     return artifacts.exists(artifacts.join(uri, FILE))
 
 
+def provenance(uri: str) -> Provenance:
+    """What the reference under `uri` is of. Raises `NotFoundError` and `BadInputError` as `load` does."""
+    return _document(uri).provenance
+
+
+def _document(uri: str) -> _Stored:
+    content = artifacts.read_bytes(artifacts.join(uri, FILE))
+    try:
+        return _Stored.model_validate_json(content)
+    except ValidationError as error:
+        raise BadInputError(
+            "the stored reference cannot be read", got=f"{uri}: {error.errors()[0]['msg']}", fix="make it anew"
+        ) from error
+
+
 def load(uri: str, *, model_version: str | None = None) -> Reference:
     """The reference stored under `uri`.
 
     Raises `NotFoundError` when there is none, `BadInputError` when it is damaged, of an unknown format, or of another
     model version than `model_version`.
     """
-    content = artifacts.read_bytes(artifacts.join(uri, FILE))
-    try:
-        stored = _Stored.model_validate_json(content)
-    except ValidationError as error:
-        raise BadInputError(
-            "the stored reference cannot be read", got=f"{uri}: {error.errors()[0]['msg']}", fix="make it anew"
-        ) from error
+    stored = _document(uri)
     found = stored.provenance.model_version
     if model_version is not None and found != model_version:
         raise BadInputError(

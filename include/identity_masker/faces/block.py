@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from identity_masker.faces.anchors import of_landmarks
 from identity_masker.faces.dataset_config import DatasetConfig
-from identity_masker.faces.descriptors import describe, embed, perceptual_hash
+from identity_masker.faces.descriptors import describe_all, perceptual_hash
 from identity_masker.faces.face_set import FACTORS, LANDMARKS
 from identity_masker.faces.prepare import Prepared, Refused, prepare
 from identity_masker.faces.readers.source import FaceInput, Labels, Listed
@@ -118,8 +118,8 @@ def _columns(faces: list[Prepared]) -> list[pa.Array]:
     """The columns `_STORED` of `faces`."""
     images = np.stack([face.pixels for face in faces])
     anchors = np.stack([_anchors(face.labels) for face in faces])
-    described = describe(images, anchors, np.array([face.side for face in faces], dtype=np.float32))
-    embeddings = embed(images)
+    sides = np.array([face.side for face in faces], dtype=np.float32)
+    described, embeddings = describe_all(images, anchors, sides)
     quality = np.array([face.jpeg_quality or np.nan for face in faces], dtype=np.float32)
     found: dict[str, NDArray[Any]] = {
         **described,

@@ -21,6 +21,16 @@ _ORIENTATION = 0x0112
 _BOMB_PIXELS = 4_000_000
 _BOMB_RATIO = 400
 _MAX_SCANS = 100
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes an EXIF orientation (EXIF 2.32, tag 0x0112)."""
 # Pillow refuses above twice this number, and only warns above it.
 _PILLOW_PIXELS = 89_478_485
 
@@ -105,9 +115,15 @@ def check_bytes(size: int, limits: Limits) -> None:
 
 
 def decode(content: bytes, limits: Limits) -> NDArray[np.uint8]:
-    """The picture in `content` as RGB, upright by its EXIF orientation: (H, W, 3) uint8.
+    """The picture in `content` as `decode_image` gives it, as an array (H, W, 3) uint8."""
+    return np.ascontiguousarray(decode_image(content, limits))
 
-    Grey, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent becomes white.
+
+def decode_image(content: bytes, limits: Limits) -> Image.Image:
+    """The picture in `content` in mode RGB, upright by its EXIF orientation.
+
+    Grey, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent becomes white. Copying the pixels
+    into an array takes a fifth of the time of decoding them, so whoever only scales or hashes them takes the image.
     Raises `UndecodableError` for everything that is not a still PNG, JPEG or WebP picture within `limits`.
     """
     image_format = _checked_format(content, limits)
@@ -117,8 +133,7 @@ def decode(content: bytes, limits: Limits) -> NDArray[np.uint8]:
             _check_size(image.size, len(content), limits)
             if image_format != "JPEG" and getattr(image, "is_animated", False):
                 raise UndecodableError("animated")
-            pixels = _rgb(image)
-            return np.ascontiguousarray(_upright(pixels, _orientation(image)))
+            return _upright(_rgb(image), _orientation(image))
     except (UndecodableError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -158,16 +173,19 @@ def _check_size(size: tuple[int, int], content_bytes: int, limits: Limits) -> No
         raise UndecodableError("decompression_bomb", got=f"{got} in {content_bytes} bytes")
 
 
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow's own conversion clips 16-bit values instead of scaling them.
         grey = (np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return Image.fromarray(np.repeat(grey[:, :, None], 3, axis=2))
     if image.has_transparency_data:
         layers = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return np.asarray(Image.alpha_composite(white, layers).convert("RGB"))
-    return np.asarray(image.convert("RGB"))
+        return Image.alpha_composite(white, layers).convert("RGB")
+    if image.mode == "RGB":
+        image.load()
+        return image
+    return image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -177,15 +195,9 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo the EXIF orientation 1 to 8 (EXIF 2.32, tag 0x0112)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 def _reason_of(error: Exception) -> str:

@@ -6,6 +6,7 @@ All are computed over whole batches at once, on the normalised square unless sai
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ EMBEDDING = 96
 
 Floats = NDArray[np.float32]
 
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32) / np.float32(255)  # ITU-R BT.601
 _DARK, _BRIGHT = 16 / 255, 239 / 255
 _IMMERKAER = np.float32((np.pi / 2) ** 0.5 / 6)
 _LOW, _LOW_COLOUR = 8, 4
@@ -47,21 +48,32 @@ def describe(
     yaw, pitch, roll   degrees, as in `anchors.pose`
     eye_left_x …  `anchors` (N, 5, 2) themselves, as fractions of the square
     """
-    luma = _luma(images)
+    return _described(planes(images), anchors, sides)
+
+
+def describe_all(images: NDArray[np.uint8], anchors: Floats, sides: Floats) -> tuple[dict[str, Floats], Floats]:
+    """What `describe` and `embed` give of the same images, in less time than the two take."""
+    apart = planes(images)
+    return _described(apart, anchors, sides), _embedded(apart)
+
+
+def _described(apart: Planes, anchors: Floats | None, sides: Floats | None) -> dict[str, Floats]:
+    luma = apart.luma
     found = {
         **_light(luma),
-        "saturation": _saturation(images),
-        "noise": _noise(luma),
+        **_detail(luma),
+        "saturation": _saturation(apart.channels),
         "dark_share": _share(luma < _DARK),
         "bright_share": _share(luma > _BRIGHT),
-        **_face(anchors, sides, len(images)),
+        **_face(anchors, sides, len(luma)),
     }
     return {name: found[name] for name in DESCRIPTORS}
 
 
 def describe_light(images: NDArray[np.uint8]) -> dict[str, Floats]:
     """Brightness, contrast and sharpness as `describe` gives them, at a fraction of its cost."""
-    return _light(_luma(images))
+    luma = planes(images).luma
+    return _light(luma) | {"sharpness": _detail(luma)["sharpness"]}
 
 
 def embed(images: NDArray[np.uint8]) -> Floats:
@@ -71,11 +83,17 @@ def embed(images: NDArray[np.uint8]) -> Floats:
     two colour differences, scaled so that the distance of two vectors is the root of the mean squared difference of
     the two pictures without their details, on a scale where black and white are 1 apart.
     """
-    luma = _luma(images)
-    planes = images.astype(np.float32) * np.float32(1 / 255)
-    parts = [_spectrum(luma, _LOW)]
-    parts += [_spectrum(planes[..., channel] - luma, _LOW_COLOUR) for channel in (2, 0)]
-    return np.concatenate([part.reshape(len(images), -1) for part in parts], axis=1)
+    return _embedded(planes(images))
+
+
+def _embedded(apart: Planes) -> Floats:
+    luma = apart.luma
+    parts = [spectrum(luma, _LOW)]
+    for channel in (2, 0):
+        difference = apart.channels[channel] * np.float32(1 / 255)
+        difference -= luma
+        parts.append(spectrum(difference, _LOW_COLOUR))
+    return np.concatenate([part.reshape(len(luma), -1) for part in parts], axis=1)
 
 
 def perceptual_hash(embeddings: Floats) -> NDArray[np.int64]:
@@ -90,17 +108,31 @@ def perceptual_hash(embeddings: Floats) -> NDArray[np.int64]:
     return hashes
 
 
-def _luma(images: NDArray[np.uint8]) -> Floats:
-    luma: Floats = images.astype(np.float32) @ (_LUMA / np.float32(255))
-    return luma
+class Planes(NamedTuple):
+    """Images apart by channel: `channels` (3, N, H, W) uint8, and their luma (N, H, W) in [0, 1]."""
+
+    channels: NDArray[np.uint8]
+    luma: Floats
+
+
+def planes(images: NDArray[np.uint8]) -> Planes:
+    """`images` (N, H, W, 3) apart by channel."""
+    channels = np.ascontiguousarray(images.transpose(3, 0, 1, 2))
+    luma = channels[0] * _LUMA[0]
+    for channel in (1, 2):
+        luma += channels[channel] * _LUMA[channel]
+    return Planes(channels, luma)
 
 
 def _light(luma: Floats) -> dict[str, Floats]:
-    return {
-        "brightness": luma.mean(axis=(1, 2)),
-        "contrast": luma.std(axis=(1, 2)),
-        "sharpness": _sharpness(luma),
-    }
+    return {"brightness": luma.mean(axis=(1, 2)), "contrast": _spread(luma)}
+
+
+def _spread(planes: Floats) -> Floats:
+    """The standard deviation of each plane (N,)."""
+    centred = planes - planes.mean(axis=(1, 2), keepdims=True)
+    spread: Floats = np.sqrt(np.einsum("nij,nij->n", centred, centred) / (planes[0].size if len(planes) else 1))
+    return spread.astype(np.float32)
 
 
 def _share(chosen: NDArray[np.bool_]) -> Floats:
@@ -109,29 +141,36 @@ def _share(chosen: NDArray[np.bool_]) -> Floats:
     return share
 
 
-def _saturation(images: NDArray[np.uint8]) -> Floats:
+def _saturation(channels: NDArray[np.uint8]) -> Floats:
     # Channel against channel: numpy's maximum along an axis of 3 takes twenty times as long.
-    red, green, blue = (np.ascontiguousarray(images[..., channel]) for channel in range(3))
+    red, green, blue = channels
     high = np.maximum(np.maximum(red, green), blue)
     spread = high - np.minimum(np.minimum(red, green), blue)
-    share = spread.astype(np.float32) / np.maximum(high, 1)
+    share = spread.astype(np.float32)
+    share /= np.maximum(high, 1)
     mean: Floats = share.mean(axis=(1, 2), dtype=np.float32)
     return mean
 
 
-def _sharpness(luma: Floats) -> Floats:
-    around = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:]
-    laplacian: Floats = around - 4 * luma[:, 1:-1, 1:-1]
-    spread: Floats = laplacian.std(axis=(1, 2))
-    return spread
-
-
-def _noise(luma: Floats) -> Floats:
+def _detail(luma: Floats) -> dict[str, Floats]:
+    rows = _bend(luma, 1)
+    laplacian = rows[:, :, 1:-1] + _bend(luma[:, 1:-1], 2)
     # The difference of two Laplacians, [1 -2 1]' [1 -2 1], does not see edges and is blind to light.
-    rows = luma[:, :-2] - 2 * luma[:, 1:-1] + luma[:, 2:]
-    both = rows[:, :, :-2] - 2 * rows[:, :, 1:-1] + rows[:, :, 2:]
-    level: Floats = np.abs(both).mean(axis=(1, 2), dtype=np.float32)
-    return level * _IMMERKAER
+    both = _bend(rows, 2)
+    level: Floats = np.abs(both, out=both).mean(axis=(1, 2), dtype=np.float32)
+    return {"sharpness": _spread(laplacian), "noise": level * _IMMERKAER}
+
+
+def _bend(planes: Floats, axis: int) -> Floats:
+    """Second differences along `axis`: two values fewer than `planes` (N, H, W) has."""
+    before, middle, after = (
+        (planes[:, at : planes.shape[1] - 2 + at] if axis == 1 else planes[:, :, at : planes.shape[2] - 2 + at])
+        for at in range(3)
+    )
+    bent: Floats = before + after
+    bent -= middle
+    bent -= middle
+    return bent
 
 
 def _face(anchors: Floats | None, sides: Floats | None, count: int) -> dict[str, Floats]:
@@ -141,10 +180,11 @@ def _face(anchors: Floats | None, sides: Floats | None, count: int) -> dict[str,
     return dict(zip(FACE, (eye_distance(anchors, sides), *pose(anchors), *points), strict=True))
 
 
-def _spectrum(planes: Floats, low: int) -> Floats:
+def spectrum(planes: Floats, low: int) -> Floats:
+    """The `low` × `low` lowest frequencies of square `planes` (N, S, S), scaled as `embed` says: (N, low, low)."""
     basis = _cosines(planes.shape[1], low)
-    spectrum: Floats = np.matmul(basis @ planes, basis.T, dtype=np.float32)
-    return spectrum
+    lowest: Floats = np.matmul(basis @ planes, basis.T, dtype=np.float32)
+    return lowest
 
 
 @cache

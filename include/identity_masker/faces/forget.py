@@ -118,11 +118,14 @@ def _facts_without(
     _copy_without(identity, source, staged, record)
     with parquet.connect(desk, _THREADS) as connection:
         merge.view_faces(connection, staged)
-        snapshot, sizes = merge.content_hash(connection, record.size), merge.split_sizes(connection)
+        snapshot = merge.content_hash(connection, record.size, record.pictures_version)
+        sizes = merge.split_sizes(connection)
         counted = _account_without(identity, record, connection, desk)
     files = stored_files(staged)
     return SnapshotFacts(
-        **record.model_dump(include={"name", "schema_version", "size", "origin", "fingerprint", "config"}),
+        **record.model_dump(
+            include={"name", "schema_version", "pictures_version", "size", "origin", "fingerprint", "config"}
+        ),
         snapshot=snapshot,
         counts=counted.model_copy(update=sizes),
         placed={person: split for person, split in record.placed.items() if person != identity},

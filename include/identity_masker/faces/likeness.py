@@ -1,4 +1,4 @@
-"""Which pictures are alike, and which do not look like the person they are said to show."""
+"""Which pictures are alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ LOOK = 0.05
 """Vectors of near duplicates (`descriptors.embed`) are at most so far apart, where black and white are 1 apart."""
 
 _BANDS = HASH_BITS + 1
-_SHRINKAGE = 0.1
 _AT_ONCE = 1 << 22
 
 
@@ -38,33 +37,6 @@ def near_duplicates(hashes: NDArray[np.int64], embeddings: Floats) -> Pairs:
     found = [_within_band(bits, _band(bits, band), embeddings) for band in range(_BANDS)]
     pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), dtype=np.int64)
     return Pairs(pairs[:, 0], pairs[:, 1])
-
-
-def identity_margins(embeddings: Floats, people: Indices) -> Floats:
-    """How much more each picture looks like its own person's others than like the nearest other person (N,).
-
-    `people` (N,) numbers persons from 0. Vectors are first turned so that differences within a person have the same
-    spread in all directions (linear discriminant analysis, Fisher 1936, with shrinkage). A margin is the difference of
-    the squared distances to the centres of the nearest other person and of its own person without the picture, over
-    their sum: from -1 to 1, and below 0 when another person is nearer. NaN for a person's only picture and where there
-    is one person alone.
-    """
-    count = int(people.max()) + 1 if len(people) else 0
-    sizes = np.bincount(people, minlength=count).astype(np.float32)
-    if count < 2:
-        return np.full(len(people), np.nan, dtype=np.float32)
-    points = _spread_alike(embeddings, people, sizes)
-    sums = np.zeros((count, points.shape[1]), dtype=np.float32)
-    np.add.at(sums, people, points)
-    centres = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
-    own_size = sizes[people]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        others = (sums[people] - points) / (own_size - 1)[:, None]
-        own = ((points - others) ** 2).sum(axis=1)
-    nearest = _nearest_other(points, centres, people)
-    margins: Floats = ((nearest - own) / (nearest + own)).astype(np.float32)
-    margins[own_size < 2] = np.nan
-    return margins
 
 
 def _band(bits: NDArray[np.uint64], band: int) -> NDArray[np.uint64]:
@@ -92,27 +64,3 @@ def _within_band(bits: NDArray[np.uint64], band: NDArray[np.uint64], embeddings:
             found.append(np.sort(np.stack([one[alike], other[alike]], axis=1), axis=1))
         step += 1
     return np.concatenate(found)
-
-
-def _spread_alike(embeddings: Floats, people: Indices, sizes: Floats) -> Floats:
-    sums = np.zeros((len(sizes), embeddings.shape[1]), dtype=np.float64)
-    np.add.at(sums, people, embeddings.astype(np.float64))
-    inner = embeddings - (sums / np.maximum(sizes, 1)[:, None])[people]
-    scatter = inner.T @ inner / max(1, len(people) - len(sizes))
-    average = np.trace(scatter) / len(scatter)
-    scatter = (1 - _SHRINKAGE) * scatter + _SHRINKAGE * max(average, 1e-12) * np.eye(len(scatter))
-    values, vectors = np.linalg.eigh(scatter)
-    turned: Floats = (embeddings @ (vectors / np.sqrt(values))).astype(np.float32)
-    return turned
-
-
-def _nearest_other(points: Floats, centres: Floats, people: Indices) -> Floats:
-    nearest = np.empty(len(points), dtype=np.float32)
-    lengths = (centres**2).sum(axis=1)
-    rows = max(1, _AT_ONCE // len(centres))
-    for at in range(0, len(points), rows):
-        chunk = points[at : at + rows]
-        distances = (chunk**2).sum(axis=1)[:, None] + lengths - 2 * chunk @ centres.T
-        distances[np.arange(len(chunk)), people[at : at + rows]] = np.inf
-        nearest[at : at + rows] = np.maximum(distances.min(axis=1), 0)
-    return nearest

@@ -19,6 +19,7 @@ from identity_masker.faces.block import ROW_COLUMNS
 from identity_masker.faces.dataset_config import DatasetConfig
 from identity_masker.faces.face_set import FACTORS
 from identity_masker.faces.forgotten import Forgotten
+from identity_masker.faces.normalise import PICTURES_VERSION
 from identity_masker.faces.schema import (
     ATTRIBUTE_COLUMNS,
     ATTRIBUTES,
@@ -172,7 +173,7 @@ def write_tables(
         if name not in (LABELS, ATTRIBUTES) or _any_known(connection, schema):
             parquet.write(connection, "SELECT * FROM faces ORDER BY name", schema, folder / name)
     return Written(
-        snapshot=content_hash(connection, config.size),
+        snapshot=content_hash(connection, config.size, PICTURES_VERSION),
         images=images,
         people=len(dealt.splits),
         placed=dealt.placed,
@@ -257,9 +258,13 @@ def split_sizes(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, in
 _HASHED = ("name", "identity", "split", "content_hash", "image_hash")
 
 
-def content_hash(connection: duckdb.DuckDBPyConnection, size: int) -> str:
-    """SHA-256 over what the snapshot holds, free of how its files are laid out or compressed."""
-    digest = hashlib.sha256(json.dumps({"schema": SCHEMA_VERSION, "size": size}).encode())
+def content_hash(connection: duckdb.DuckDBPyConnection, size: int, pictures: int) -> str:
+    """SHA-256 over what the snapshot holds, free of how its files are laid out or compressed.
+
+    `pictures` is the `normalise.PICTURES_VERSION` by which it was made: it decides on the descriptors.
+    """
+    made = {"schema": SCHEMA_VERSION, "pictures": pictures, "size": size}
+    digest = hashlib.sha256(json.dumps(made).encode())
     # Numbers that come from the source, not from calculation, which may differ between processors.
     points = [name for name in DESCRIPTOR_COLUMNS.names if name.endswith(("_x", "_y"))]
     labels = [*LABEL_COLUMNS.names[1:], *points]

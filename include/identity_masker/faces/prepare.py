@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from identity_masker.faces.dataset_config import DatasetConfig
-from identity_masker.faces.decode import UndecodableError, decode
+from identity_masker.faces.decode import UndecodableError, decode_image
 from identity_masker.faces.formats import extension_fits, format_of, jpeg_quality
-from identity_masker.faces.normalise import aligned, pixel_hash, square, square_points
+from identity_masker.faces.normalise import Picture, aligned, as_image, content_hash, pixel_hash, square, square_points
 from identity_masker.faces.readers.source import FaceInput, Labels
 from identity_masker.faces.schema import PIXELS
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A usable input. Hashes are SHA-256: `content_hash` of the source's pixels, `image_hash` of `pixels`.
+    """A usable input: `content_hash` is `normalise.content_hash` of the source, `image_hash` is SHA-256 of `pixels`.
 
     `side` is how many pixels of the source the square's side is long, `jpeg_quality` is None for other formats.
     """
@@ -57,50 +58,51 @@ def prepare(source: FaceInput, config: DatasetConfig) -> Prepared | Refused:
 def _prepared(source: FaceInput, config: DatasetConfig) -> Prepared:
     content = source.read(config.limits)
     quality = None
+    picture: Picture
     if isinstance(content, bytes):
-        pixels, image_format, size = _decoded(source.name, content, config), format_of(content) or "", len(content)
-        quality = jpeg_quality(content)
+        image_format, size, quality = format_of(content) or "", len(content), jpeg_quality(content)
+        picture = _decoded(source.name, content, image_format, config)
     else:
-        pixels, image_format, size = content, PIXELS, content.nbytes
+        picture, image_format, size = content, PIXELS, content.nbytes
     if source.identity is None:
         raise UndecodableError("no_identity", got=source.name)
-    height, width = pixels.shape[:2]
-    squared, labels, side = _squared(pixels, source.labels, config)
-    content_hash = pixel_hash(pixels)
+    image = as_image(picture)
+    squared, labels, side = _squared(picture, image.size, source.labels, config)
     return Prepared(
         name=source.name,
         identity=source.identity,
         pixels=squared,
-        content_hash=content_hash,
-        image_hash=content_hash if squared is pixels else pixel_hash(squared),
+        content_hash=content_hash(image),
+        image_hash=pixel_hash(squared),
         format=image_format,
         source_bytes=size,
-        width=width,
-        height=height,
+        width=image.width,
+        height=image.height,
         side=side,
         jpeg_quality=quality,
         labels=labels,
     )
 
 
-def _decoded(name: str, content: bytes, config: DatasetConfig) -> NDArray[np.uint8]:
-    pixels = decode(content, config.limits)
-    image_format = format_of(content) or ""
+def _decoded(name: str, content: bytes, image_format: str, config: DatasetConfig) -> Image.Image:
+    image = decode_image(content, config.limits)
     if config.refuse_wrong_extension and not extension_fits(name, image_format):
         raise UndecodableError("wrong_extension", got=f"{name} with {image_format} content")
-    return pixels
+    return image
 
 
 def _squared(
-    pixels: NDArray[np.uint8], labels: Labels | None, config: DatasetConfig
+    picture: Picture, shown: tuple[int, int], labels: Labels | None, config: DatasetConfig
 ) -> tuple[NDArray[np.uint8], Labels | None, float]:
-    """The square, the labels with their points as fractions of it, and its side in pixels of the source."""
-    height, width = pixels.shape[:2]
+    """The square, the labels with their points as fractions of it, and its side in pixels of the source.
+
+    `shown` is the width and height of `picture`.
+    """
     anchors = None if labels is None else labels.anchors
     if config.crop == "anchors" and anchors is not None and np.isfinite(anchors).all():
-        squared, anchors, side = aligned(pixels, anchors, config.size)
+        squared, anchors, side = aligned(picture, anchors, config.size)
         return np.ascontiguousarray(squared), replace(labels or Labels(), landmarks=None, anchors=anchors), side
-    return np.ascontiguousarray(square(pixels, config.size)), _moved(labels, width, height), float(min(width, height))
+    return np.ascontiguousarray(square(picture, config.size)), _moved(labels, *shown), float(min(shown))
 
 
 def _moved(labels: Labels | None, width: int, height: int) -> Labels | None:

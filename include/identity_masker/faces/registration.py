@@ -52,11 +52,13 @@ def register(facts: SnapshotFacts, repository: DataRepository, versions: Version
 def changes(facts: SnapshotFacts, parent: VersionRecord | None, repository: DataRepository) -> Changelog:
     """What `facts` adds to and removes from `parent`.
 
-    Another schema or picture size is a major change, new pictures are a minor one, and anything else (pictures
-    gone, people dealt anew, corrected labels) is a patch.
+    Another schema, picture size or way of making the pictures is a major change, new pictures are a minor one, and
+    anything else (pictures gone, people dealt anew, corrected labels) is a patch.
     """
-    mine = _pictures(repository, facts)
-    theirs = set() if parent is None else _pictures(repository, parent)
+    # Hashes that were made in different ways tell nothing; names still do.
+    column = "content_hash" if parent is None or parent.pictures_version == facts.pictures_version else "name"
+    mine = _pictures(repository, facts, column)
+    theirs = set() if parent is None else _pictures(repository, parent, column)
     added, removed = mine - theirs, theirs - mine
     my_people, their_people = {person for person, _ in mine}, {person for person, _ in theirs}
     return Changelog(
@@ -72,13 +74,17 @@ def changes(facts: SnapshotFacts, parent: VersionRecord | None, repository: Data
 def _kind(facts: SnapshotFacts, parent: VersionRecord | None, has_new: bool) -> Change:
     if parent is None:
         return "first"
-    if (facts.schema_version, facts.size) != (parent.schema_version, parent.size):
+    if _form(facts) != _form(parent):
         return "major"
     return "minor" if has_new else "patch"
 
 
-def _pictures(repository: DataRepository, facts: SnapshotFacts) -> set[tuple[str, str]]:
-    """Person and pixels of every picture of a snapshot; only its manifest is fetched."""
+def _form(facts: SnapshotFacts) -> tuple[int, int, int]:
+    return facts.schema_version, facts.pictures_version, facts.size
+
+
+def _pictures(repository: DataRepository, facts: SnapshotFacts, column: str) -> set[tuple[str, str]]:
+    """Person and `column` of every picture of a snapshot; only its manifest is fetched."""
     folder = repository.fetch(facts, only=MANIFEST)
-    table = pq.read_table(folder / MANIFEST, columns=["identity", "content_hash"])
-    return set(zip(table["identity"].to_pylist(), table["content_hash"].to_pylist(), strict=True))
+    table = pq.read_table(folder / MANIFEST, columns=["identity", column])
+    return set(zip(table["identity"].to_pylist(), table[column].to_pylist(), strict=True))

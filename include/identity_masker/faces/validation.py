@@ -22,7 +22,8 @@ from identity_masker.errors import BadInputError
 from identity_masker.faces import expectations, integrity
 from identity_masker.faces.descriptor_drift import drift_table
 from identity_masker.faces.findings import Finding, Report
-from identity_masker.faces.likeness import identity_margins
+from identity_masker.faces.identity_margins import identity_margins
+from identity_masker.faces.looks import looks
 from identity_masker.faces.report_page import page
 from identity_masker.faces.rules import Rule, Table
 from identity_masker.faces.schema import DESCRIPTOR_TABLE, MANIFEST
@@ -133,11 +134,13 @@ def _findings(snapshot: Snapshot, rules: dict[str, Rule], folder: Path, aids: Ai
 
 def _margins(snapshot: Snapshot, images: pd.DataFrame, aids: Aids) -> NDArray[np.float32]:
     people = images["identity"].astype("category").cat.codes.to_numpy(dtype=np.int64)
-    if aids.recognise is None:
-        return identity_margins(snapshot.embeddings, people)
-    names = images["name"].tolist()
-    vectors = [aids.recognise(snapshot.images(names[at : at + _BATCH])) for at in range(0, len(names), _BATCH)]
-    return identity_margins(np.concatenate(vectors).astype(np.float32), people)
+    recognise, names = aids.recognise or looks, images["name"].tolist()
+    vectors = [
+        # Of a million pictures the vectors are a gigabyte in half precision, which is enough for them.
+        recognise(snapshot.images(names[at : at + _BATCH])).astype(np.float16)
+        for at in range(0, len(names), _BATCH)
+    ]
+    return identity_margins(np.concatenate(vectors), people)
 
 
 def _pictures(snapshot: Snapshot, findings: list[Finding]) -> dict[str, str]:

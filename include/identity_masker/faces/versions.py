@@ -73,13 +73,17 @@ class Changelog(BaseModel):
 
 
 class SnapshotFacts(BaseModel):
-    """What a snapshot is and how it came to be, before it has a number."""
+    """What a snapshot is and how it came to be, before it has a number.
+
+    `pictures_version` is `normalise.PICTURES_VERSION` when it was made; records from before there was one have none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     snapshot: str
     schema_version: int
+    pictures_version: int = 1
     size: int
     origin: str
     fingerprint: str | None

@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from identity_masker.errors import NotFoundError
 from identity_masker.registry.tracking import EXPERIMENT, calls, experiment_id
+from identity_masker.settings import settings
 
 RUN_KEY = "masker.run_key"
 CURVE_BATCH = 100
@@ -72,6 +73,15 @@ class Run:
             raise NotFoundError("the run has no such artifact", got=f"{path} of run {self.run_id}")
         with calls() as mlflow:
             return Path(mlflow.download_artifacts(self.run_id, path, str(folder)))
+
+    def remove(self, path: str) -> None:
+        """Remove the artifact at `path` for good; nothing when there is none."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        if self.has(path):
+            with calls() as mlflow:
+                place = mlflow.get_run(self.run_id).info.artifact_uri
+                get_artifact_repository(place, tracking_uri=settings().tracking_uri).delete_artifacts(path)
 
     def uri(self, path: str) -> str:
         return f"runs:/{self.run_id}/{path}"

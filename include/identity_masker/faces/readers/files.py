@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.decode import Limits, UndecodableError, check_bytes
+from identity_masker.faces.readers.source import FaceInput, Listed
 
 GONE, UNREADABLE = "gone", "unreadable"
 
@@ -70,8 +76,11 @@ def read_file(path: Path, limits: Limits) -> bytes:
             raise UndecodableError("not_a_file", got=path.name)
         check_bytes(status.st_size, limits)
         with path.open("rb") as file:
-            # The file may have grown since it was measured.
-            content = file.read(limits.max_bytes + 1)
+            # Python sets aside as many bytes as are asked for, so the limit itself is asked for only of a file that
+            # has grown since it was measured.
+            content = file.read(status.st_size + 1)
+            if len(content) > status.st_size:
+                content += file.read(limits.max_bytes)
     except FileNotFoundError as error:
         link = ", a link to nothing" if path.is_symlink() else ""
         raise UndecodableError("not_a_file" if link else "missing", got=f"{path.name}{link}") from error
@@ -79,6 +88,36 @@ def read_file(path: Path, limits: Limits) -> bytes:
         raise UndecodableError("unreadable", got=f"{path.name}: {error.strerror}") from error
     check_bytes(len(content), limits)
     return content
+
+
+def listed(path: Path, folder: Path, identity: str | None) -> Listed:
+    """The file at `path` in the source `folder`, whose face is that of `identity`."""
+    relative = path.relative_to(folder)
+    return Listed(text(relative.as_posix()), identity, stamp(path), os.fsencode(relative))
+
+
+class FilesReader(BaseModel):
+    """What readers of a folder's files share: a file of it is one input, and its key is its path in the folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    images: int | None = Field(default=None, ge=1, description="Read so many files, chosen by a hash of their names.")
+
+    @contextlib.contextmanager
+    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
+        yield (
+            FaceInput(one.name, one.identity, partial(read_file, self.path / os.fsdecode(one.key))) for one in listed
+        )
+
+    def limited(self, images: int) -> Self:
+        return self.model_copy(update={"images": images})
+
+    def threads(self, workers: int) -> int:
+        return workers
+
+    def origin(self) -> str:
+        return str(self.path.absolute())
 
 
 def text(name: str) -> str:

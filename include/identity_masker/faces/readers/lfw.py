@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from identity_masker.errors import BadInputError
-from identity_masker.faces.readers.files import check_file, check_folder, read_file, stamp, text, walk
-from identity_masker.faces.readers.source import FaceInput, Listed
+from identity_masker.faces.readers.files import FilesReader, check_file, check_folder, listed, text, walk
+from identity_masker.faces.readers.source import Listed
 
 
-class LfwReader(BaseModel):
+class LfwReader(FilesReader):
     """Every file of the collection, or those that `people` names; one of these that is not there is missing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["lfw"] = "lfw"
     path: Path = Field(default=Path(), description="The collection's folder; `--source` sets it.")
     people: Path | None = Field(
         default=None, description="people.txt, peopleDevTrain.txt or peopleDevTest.txt: names with numbers of pictures."
     )
-    images: int | None = Field(default=None, ge=1, description="Read so many files, chosen by a hash of their names.")
 
     def listing(self) -> Iterator[Listed]:
         check_folder(self.path, "the folder of LFW, with one sub-folder a person")
@@ -36,22 +30,7 @@ class LfwReader(BaseModel):
             # The folder says who it is and the file's name says it again: where they differ, nobody knows.
             folders, stem = relative.parts[:-1], relative.stem
             person = text(folders[-1]) if folders and stem.rpartition("_")[0] == folders[-1] else None
-            yield Listed(text(relative.as_posix()), person, stamp(path), os.fsencode(relative))
-
-    @contextlib.contextmanager
-    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
-        yield (
-            FaceInput(one.name, one.identity, partial(read_file, self.path / os.fsdecode(one.key))) for one in listed
-        )
-
-    def limited(self, images: int) -> Self:
-        return self.model_copy(update={"images": images})
-
-    def threads(self, workers: int) -> int:
-        return workers
-
-    def origin(self) -> str:
-        return str(self.path.absolute())
+            yield listed(path, self.path, person)
 
     def _named(self, people: Path) -> Iterator[Path]:
         """The files that a list of people stands for: `George_W_Bush	530` for the pictures 1 to 530."""

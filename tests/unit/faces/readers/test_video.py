@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from tests.unit.faces.readers.reading import content, each, people
 from identity_masker.faces import anchors, render
 from identity_masker.faces.decode import REASONS, Limits
 from identity_masker.faces.readers import VideoReader
+from identity_masker.faces.readers.video import _decoded
 
 RATE, FRAMES = 4, 8
 
@@ -58,6 +60,55 @@ def test_faces_are_cut_out_with_their_points_and_empty_frames_refused(clip: Path
         assert pixels.shape[0] == pixels.shape[1] > 50
         points = labels[name].anchors / len(pixels)
         assert np.abs(points - anchors.FRAME).max() < 0.2
+
+
+# x' = a x + c y, y' = b x + d y with x to the right and y down: the matrix of an MP4 track (ISO/IEC 14496-12, tkhd).
+TURNS = {"upright": (1, 0, 0, 1), "clockwise": (0, 1, -1, 0), "over": (-1, 0, 0, -1), "back": (0, -1, 1, 0)}
+
+
+def turned(clip: Path, target: Path, turn: str) -> Path:
+    """The same video, to be shown turned, as a telephone that is held upright writes it."""
+    content = bytearray(clip.read_bytes())
+    at = content.index(b"tkhd") + 44
+    a, b, c, d = TURNS[turn]
+    struct.pack_into(">9i", content, at, a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    target.mkdir()
+    (target / clip.name).write_bytes(content)
+    return target / clip.name
+
+
+@pytest.mark.parametrize(("turn", "quarters"), [("upright", 0), ("clockwise", -1), ("over", 2), ("back", 1)])
+def test_a_video_that_is_to_be_shown_turned_is_read_as_it_is_shown(
+    clip: Path, tmp_path: Path, turn: str, quarters: int
+) -> None:
+    stored = np.rot90(_first_frame(clip), quarters)
+    shown = turned(clip, tmp_path / turn, turn)
+    listed = list(VideoReader(path=shown).listing())
+    (frame,) = (one.pixels for one in _decoded(shown, listed[:1], 10**6))
+    np.testing.assert_array_equal(frame, stored)
+
+
+def test_the_face_of_a_person_who_was_filmed_sideways_is_found_once_it_is_upright(clip: Path, tmp_path: Path) -> None:
+    sideways = tmp_path / "sideways.mp4"
+    with av.open(str(clip)) as source, av.open(str(sideways), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width = stream.height = 192
+        stream.pix_fmt = "yuv420p"
+        for frame in source.decode(video=0):
+            pixels = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    shown = turned(sideways, tmp_path / "shown", "clockwise")
+    found = each(VideoReader(path=shown, faces="largest"), lambda one: (content(one), one.labels))
+    seen = [(pixels, labels) for pixels, labels in found.values() if isinstance(pixels, np.ndarray)]
+    assert len(seen) >= 3
+    for pixels, labels in seen:
+        assert np.abs(labels.anchors / len(pixels) - anchors.FRAME).max() < 0.2
+
+
+def _first_frame(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
 def test_a_part_of_a_video_is_read_as_in_the_whole(clip: Path) -> None:
