@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -89,6 +90,10 @@ class HeldModels:
         if last:
             held.worker.close()
 
-    def close(self) -> None:
+    def close(self, seconds: float) -> None:
+        """End the workers, and wait at most `seconds` for the calls that are under way."""
+        deadline = time.monotonic() + seconds
         for held in self:
             held.worker.close()
+        for held in self:
+            held.worker.join(max(0.0, deadline - time.monotonic()))

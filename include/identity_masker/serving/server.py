@@ -42,6 +42,9 @@ from identity_masker.telemetry.http import Edge, Exchange
 from identity_masker.telemetry.metrics import HttpMetrics
 
 REFUSALS = (503, 504)
+LAST_CALL_SECONDS = 5.0
+"""For the model's call under way at the end of the process."""
+
 Loader = Callable[[], ServedModel]
 log = logs.logger(__name__)
 
@@ -158,8 +161,10 @@ class ModelServer:
         self._measures.state(state)
 
     def close(self) -> None:
-        """Let the threads end."""
-        self.models.close()
+        """Let the threads end. A call whose client has left is waited for: the interpreter cannot end a thread that
+        computes in torch, and aborts the process instead.
+        """
+        self.models.close(LAST_CALL_SECONDS)
         self.codec.close()
 
     def _answered(self, _route: str, exchange: Exchange, _seconds: float) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
+from identity_masker.serving import traffic_faces
 from identity_masker.serving.pictures import encode
 
 SIZES = ((64, 0.45), (96, 0.25), (128, 0.2), (224, 0.1))
@@ -15,6 +17,7 @@ SIZES = ((64, 0.45), (96, 0.25), (128, 0.2), (224, 0.1))
 FORMATS = (("JPEG", 0.7), ("PNG", 0.2), ("WEBP", 0.1))
 DEVICES = (("phone", 0.7), ("desktop", 0.25), ("tablet", 0.05))
 PICTURES = 48
+MIRRORED = 0.5
 KEYED = 0.3
 """Share of the requests that ask for the same fictitious face each time."""
 
@@ -77,14 +80,15 @@ def visits(
 
 
 def drawn(count: int, seed: int) -> list[bytes]:
-    """Files of `count` drawn faces, of as many people."""
-    from identity_masker.faces import render
-
+    """Files of `count` faces: of as many people, up to `traffic_faces.PEOPLE`; half of them mirrored."""
     rng = np.random.default_rng(seed)
     sides = rng.choice([side for side, _ in SIZES], count, p=[share for _, share in SIZES])
     formats = rng.choice([name for name, _ in FORMATS], count, p=[share for _, share in FORMATS])
+    people, mirrored = rng.permutation(traffic_faces.PEOPLE), rng.uniform(size=count) < MIRRORED
     files = []
     for number in range(count):
-        faces = render.draw(seed, np.array([number]), np.array([0]), int(sides[number]))
-        files.append(encode(np.asarray(faces.images[0]), str(formats[number])))
+        face = traffic_faces.faces()[people[number % len(people)]]
+        picture = Image.fromarray(face[:, ::-1] if mirrored[number] else face)
+        scaled = picture.resize((int(sides[number]), int(sides[number])), Image.Resampling.LANCZOS)
+        files.append(encode(np.asarray(scaled), str(formats[number])))
     return files

@@ -105,6 +105,10 @@ class Worker:
         """Let the thread end when the queue is empty."""
         self._queue.close()
 
+    def join(self, seconds: float) -> None:
+        """Wait for the end that `close` asked for, at most `seconds`."""
+        self._thread.join(seconds)
+
     def _run(self) -> None:
         try:
             while jobs := self._queue.take():

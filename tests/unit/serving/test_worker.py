@@ -146,3 +146,14 @@ def test_a_closed_worker_takes_nothing_more_and_ends() -> None:
             await asyncio.sleep(0.01)
 
     with_worker(NegativeMasker(), body)
+
+
+def test_the_end_of_the_call_under_way_can_be_waited_for() -> None:
+    async def body(worker: Worker) -> None:
+        done = submit(worker, noise(), "k")
+        worker.close()
+        worker.join(10)
+        assert not worker.alive
+        await done
+
+    with_worker(NegativeMasker(), body)
