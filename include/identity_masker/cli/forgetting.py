@@ -48,7 +48,7 @@ def forget_person(identity: str, name: str | None, places: Places, *, yes: bool)
         )
     named = tuple(each.version for each in affected)
     models = _models(named)
-    new, purged, references = [], 0, ()
+    new, purged, references = [], 0, tuple[str, ...]()
     if yes:
         store = VersionStore(places.store)
         records = [store.record(version) for version in named]

@@ -67,7 +67,7 @@ def _spread_alike(vectors: NDArray[np.floating], people: Indices, sizes: Doubles
     for chunk in _chunks(len(vectors)):
         np.add.at(means, people[chunk], vectors[chunk].astype(np.float64))
     centre = means.sum(axis=0) / len(people)
-    means = means / sizes.clip(min=1)[:, None] - centre
+    means = means / np.maximum(sizes, 1)[:, None] - centre
     scatter = np.zeros((vectors.shape[1], vectors.shape[1]))
     for chunk in _chunks(len(vectors)):
         inner = vectors[chunk].astype(np.float64) - centre - means[people[chunk]]
