@@ -72,7 +72,7 @@ def _spread_alike(vectors: NDArray[np.floating], people: Indices, sizes: Doubles
     for chunk in _chunks(len(vectors)):
         inner = vectors[chunk].astype(np.float64) - centre - means[people[chunk]]
         scatter += inner.T @ inner
-    turn, between = _turn(scatter / max(1, len(people) - np.count_nonzero(sizes)), means, sizes)
+    turn, between = _turn(scatter / max(1, len(people) - int(np.count_nonzero(sizes))), means, sizes)
     points = np.empty((len(vectors), turn.shape[1]))
     for chunk in _chunks(len(vectors)):
         points[chunk] = (vectors[chunk].astype(np.float64) - centre) @ turn
