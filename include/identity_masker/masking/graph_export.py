@@ -10,6 +10,8 @@ Between the first and the second the factors are clamped and rounded, by whoever
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -123,17 +125,16 @@ def _exported(module: nn.Module, inputs: dict[str, Tensor], outputs: Axes, axes:
         return path.read_bytes()
 
 
-class _integer_operations:  # noqa: N801 — used like a function
+@contextmanager
+def _integer_operations() -> Iterator[None]:
     """The operations on whole numbers that the freckles are hashed with, which this exporter does not know."""
-
-    OPERATIONS = ("aten::__xor_", "aten::__and_", "aten::__rshift_")
-
-    def __enter__(self) -> None:
-        for name, symbol in zip(self.OPERATIONS, (_either, _both, _shifted), strict=True):
-            torch.onnx.register_custom_op_symbolic(name, symbol, OPSET)  # type: ignore[attr-defined]
-
-    def __exit__(self, *_: object) -> None:
-        for name in self.OPERATIONS:
+    symbols = {"aten::__xor_": _either, "aten::__and_": _both, "aten::__rshift_": _shifted}
+    for name, symbol in symbols.items():
+        torch.onnx.register_custom_op_symbolic(name, symbol, OPSET)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for name in symbols:
             torch.onnx.unregister_custom_op_symbolic(name, OPSET)  # type: ignore[attr-defined]
 
 
