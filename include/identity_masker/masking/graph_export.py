@@ -84,7 +84,7 @@ def export(masker: FactorBottleneckMasker, folder: Path) -> None:
     pictures, code = torch.zeros(2, 3, size, size), torch.zeros(2, 16)
     hole, avatar = torch.ones(2, size, size, dtype=torch.bool), torch.tensor([0, 1])
     grid = rows_of_picture(size)
-    places = (grid.x, grid.y)
+    places = {"x": grid.x, "y": grid.y}
     with _integer_operations():
         graphs = {
             graph_files.READER: _exported(
@@ -92,12 +92,12 @@ def export(masker: FactorBottleneckMasker, folder: Path) -> None:
                 {"factors": {0: "pictures"}}, {"pictures": PICTURES, "weights": {1: "rows"}},
             ),
             graph_files.REMOVER: _exported(
-                Remover(), dict(zip(("pictures", "code", "x", "y"), (pictures, code, *places), strict=True)),
+                Remover(), {"pictures": pictures, "code": code, **places},
                 {"remaining": PICTURES, "hole": ROWS}, {"pictures": PICTURES, **CODE, **GRID},
             ),
             graph_files.REDRAWER: _exported(
                 Redrawer(avatars.table(config.avatar_seed, config.avatars)),
-                {"rows": pictures, "hole": hole, "code": code, "avatar": avatar, "x": grid.x, "y": grid.y,
+                {"rows": pictures, "hole": hole, "code": code, "avatar": avatar, **places,
                  "density": torch.tensor(grid.density)},
                 {"masked": ROWS},
                 {"rows": PICTURES, "hole": ROWS, "avatar": {0: "pictures"}, **CODE, **GRID},

@@ -21,7 +21,8 @@ CALL_ERROR = 2e-5
 """As in `masking.bottleneck`: by how much a factor may differ between a picture read alone and in a batch."""
 CALL_PIXELS = 8 * 64 * 64
 """Pixels drawn in a call: what stays in the second-level cache."""
-READ_PICTURES = 64
+READ_PIXELS = 64 * 256 * 256
+"""Pixels that are floating-point numbers at a time."""
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -49,10 +50,11 @@ class GraphMasker:
         left, right, top, bottom = margins(height, width)
         square = np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
         avatars = np.array([avatar_of(key, self._secret, self._avatars) for key in keys], dtype=np.int64)
-        at_a_time = max(1, CALL_PIXELS // square[0, :, :, 0].size)
+        pixels = max(height, width) ** 2
+        at_a_time, read_at_a_time = max(1, CALL_PIXELS // pixels), max(1, READ_PIXELS // pixels)
         masked = np.empty_like(square)
-        for at in range(0, len(square), READ_PICTURES):
-            pictures = _pictures(square[at : at + READ_PICTURES])
+        for at in range(0, len(square), read_at_a_time):
+            pictures = _pictures(square[at : at + read_at_a_time])
             code = self._read(pictures)
             for row in range(0, len(pictures), at_a_time):
                 rows = slice(row, row + at_a_time)
