@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from identity_masker.stack.airflow_api import AirflowApi, Run
 from identity_masker.stack.home import Home
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-DAGS = ("cluster_probe", "ingest_faces", "train_masker", "deploy_masker")
+DAGS = ("cluster_probe", "ingest_faces", "train_masker", "deploy_masker", "promote_canary", "roll_back")
 FINAL = {"success", "failed"}
-SECRET, MODELS = "masker-secrets", "masker-models"
+SECRET = "masker-secrets"
 # So that a killed scheduler and its tasks are noticed within a test's patience.
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -112,17 +113,22 @@ class Airflow:
         return "\n".join(path.read_text() for path in sorted(folder.iterdir()) if path.is_file())
 
 
-def pods_config(folder: Path, image: str, **changes: Any) -> None:
-    """Write a `pods.yaml` for a small cluster into `folder`: the shipped one with less of everything."""
+def pods_config(folder: Path, image: str, maps: Sequence[str] = ("models",), **changes: Any) -> None:
+    """Write a `pods.yaml` for a small cluster into `folder`: the shipped one with less of everything.
+
+    `maps`: folders of the configuration that pods get from the ConfigMap masker-FOLDER.
+    """
     shipped = yaml.safe_load((PROJECT / "include" / "config" / "pods.yaml").read_text())
     shipped |= {"image": image, "image_pull_policy": "Never", "poll_interval_s": 1, "logging_interval_s": 5}
     shipped |= {"on_finish": "keep_pod", "startup_timeout_s": 120, "grace_s": 5, **changes}
     shipped["environment"]["secrets"] = [SECRET]
-    models = {"name": "models", "mount_path": "/opt/masker/config/models", "config_map": MODELS}
+    mounts = [
+        {"name": name, "mount_path": f"/opt/masker/config/{name}", "config_map": f"masker-{name}"} for name in maps
+    ]
     for hardware in shipped["classes"].values():
         hardware["requests"] = {"cpu": "100m", "memory": "256Mi"}
         hardware["limits"] |= {"cpu": "2", "memory": "3Gi"}
-        hardware["volumes"].append(models)
+        hardware["volumes"] += mounts
         hardware["environment"] |= {"MASKER_THREADS": "2", "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
     tight = {**shipped["classes"]["cpu"], "requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}
     shipped["classes"]["tight"] = tight

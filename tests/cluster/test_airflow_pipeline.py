@@ -7,8 +7,8 @@ import io
 import httpx
 import pytest
 from PIL import Image
-from tests.cluster.conftest import World
 from tests.cluster.kube import container, ended
+from tests.cluster.world import World
 
 from identity_masker import artifacts
 from identity_masker.registry import tracking

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from tests.cluster.airflow import pods_config
-from tests.cluster.conftest import IMAGE, World
 from tests.cluster.kube import ended
 from tests.cluster.processes import wait_for
+from tests.cluster.world import IMAGE, World
 
 from identity_masker.registry import tracking
 from identity_masker.stack.airflow_api import Run

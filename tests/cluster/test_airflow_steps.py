@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.cluster.conftest import World
 from tests.cluster.kube import container, ended
 from tests.cluster.processes import wait_for
+from tests.cluster.world import World
 
 from identity_masker.stack.airflow_api import Run
 

@@ -31,12 +31,18 @@ ASTRAY = -3.0
 def main() -> None:
     folder = Path(sys.argv[1])
     appoint_examiner(folder / "examiner")
-    masker = artifact.load(untrained(folder / "sound", 0))
+    masker = untrained(folder / "masker", 0)
+    go_astray(masker)
+    print(registered(masker, folder / "model", "astray", dataset()).version)
+
+
+def go_astray(folder: Path) -> None:
+    """Spoil the weights of the masker in `folder`."""
+    masker = artifact.load(folder)
     with torch.no_grad():
         for parameter in masker.network.parameters():
             parameter.mul_(ASTRAY)
-    artifact.save(masker, folder / "masker")
-    print(registered(folder / "masker", folder / "model", "astray", dataset()).version)
+    artifact.save(masker, folder)
 
 
 def dataset() -> str:

@@ -1,4 +1,4 @@
-"""What a fleet sees of a model server, in a process that starts fast. `--version` says how it behaves.
+"""What a fleet sees of a model server, in a process (or a pod) that starts fast. `--version` says how it behaves.
 
 Imports nothing but the standard library.
 """
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("version", "host", "port", "report", "parent", "drain-seconds", "grace-seconds"):
         parser.add_argument(f"--{name}")
-    options = parser.parse_args()
+    options, _ = parser.parse_known_args()
     if options.version in ("refused", "unlucky"):
         words = {"reason": f"it was {options.version}", "final": options.version == "refused"}
         Path(options.report).write_text(json.dumps(words))

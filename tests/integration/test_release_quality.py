@@ -44,21 +44,35 @@ def examiner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def face(tmp_path: Path) -> tuple[str, str]:
+    return known_face(tmp_path)
+
+
+def known_face(folder: Path) -> tuple[str, str]:
     """Options of `masker traffic`: a face of which a fifth leaks through the sound versions."""
-    path = tmp_path / "face.png"
+    path = folder / "face.png"
     path.write_bytes(encode(faces(900, 1, 1).images[0], "PNG"))
     return "--image", str(path)
 
 
+def examined_by(examiner: Path) -> dict[str, Any]:
+    """The gateway scores all answers that it can."""
+    return {"examiner": str(examiner), "quality_share": 1.0, "quality_rate": 20.0}
+
+
+def until_examined(url: str) -> None:
+    """Wait for the gateway to have its examiner."""
+    deadline = time.monotonic() + PATIENCE
+    while "masker_gateway_examiner_info{" not in httpx.get(f"{url}/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 @pytest.fixture
 def stage(tmp_path: Path, model_dir: Path, examiner: Path) -> Iterator[Stage]:
-    config = GatewayConfig(events_dir=tmp_path / "events", examiner=str(examiner), quality_share=1.0, quality_rate=20.0)
+    config = GatewayConfig(events_dir=tmp_path / "events", **examined_by(examiner))
     with ExitStack() as stack:
         made = Stage(tmp_path, model_dir, stack, config)
-        deadline = time.monotonic() + PATIENCE
-        while "masker_gateway_examiner_info{" not in httpx.get(f"{made.base}/metrics").text:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until_examined(made.base)
         yield made
 
 
