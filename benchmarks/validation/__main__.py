@@ -112,7 +112,7 @@ def _validate(folder: Path) -> None:
 
     seconds = {}
     started = time.monotonic()
-    images = image_table(pq.read_table(folder / MANIFEST), pq.read_table(folder / DESCRIPTOR_TABLE))
+    images = image_table(*(pq.read_table(folder / name, pre_buffer=False) for name in (MANIFEST, DESCRIPTOR_TABLE)))
     people = people_table(images, None, datetime.now(UTC).date())
     seconds["read and join"] = time.monotonic() - started
     started = time.monotonic()
