@@ -113,13 +113,14 @@ def _ours(photos: Path, home: Path) -> tuple[float, dict[str, set[str]]]:
     table = snapshot.manifest.merge(snapshot.descriptors, on="name")
     side = np.sqrt(table["width"] * table["height"])
     ratio = table["width"] / table["height"]
-    plain = table["contrast"] < 0.005
+    plain, lit = table["contrast"] < 0.005, table["brightness"].between(0.06, 0.95)
     chosen = {
         # The bounds of include/config/datasets/folder.yaml where it has some.
         "dark": table["brightness"] < 0.06,
         "light": table["brightness"] > 0.95,
-        "blurry": (table["sharpness"] < 0.01) & ~plain & table["brightness"].between(0.06, 0.95),
-        "low_information": plain,
+        "blurry": (table["sharpness"] < 0.01) & ~plain & lit,
+        # A white picture is flat as well, but says so by its brightness.
+        "low_information": plain & lit,
         "odd_aspect_ratio": (ratio > 2.5) | (ratio < 0.4),
         "odd_size": (side > 5 * side.median()) | (side < side.median() / 5),
         "grayscale": (table["saturation"] < 1e-3) & ~plain,

@@ -107,12 +107,12 @@ def _validate(folder: Path) -> None:
     """What `masker data validate` does with the tables of a version."""
     from identity_masker.faces import expectations, integrity
     from identity_masker.faces.dataset_config import load_config
-    from identity_masker.faces.tables import image_table, people_table
+    from identity_masker.faces.tables import give_back, image_table, people_table
     from identity_masker.settings import PROJECT
 
     seconds = {}
     started = time.monotonic()
-    images = image_table(pq.read_table(folder / MANIFEST), pq.read_table(folder / DESCRIPTOR_TABLE))
+    images = image_table(*(pq.read_table(folder / name, pre_buffer=False) for name in (MANIFEST, DESCRIPTOR_TABLE)))
     people = people_table(images, None, datetime.now(UTC).date())
     seconds["read and join"] = time.monotonic() - started
     started = time.monotonic()
@@ -126,7 +126,10 @@ def _validate(folder: Path) -> None:
         if rule.table in ("images", "people") and not rule.column.startswith(derived) and rule.column != "consent"
     }
     started = time.monotonic()
-    found = expectations.judge({"images": images, "people": people}, rules, folder / "gx", "benchmark")
+    tables = expectations.needed({"images": images, "people": people}, rules)
+    del images, people
+    give_back()
+    found = expectations.judge(tables, rules, folder / "gx", "benchmark")
     seconds[f"Great Expectations: {len(rules)} rules, Data Docs"] = time.monotonic() - started
     cpu = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

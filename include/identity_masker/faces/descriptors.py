@@ -5,6 +5,7 @@ All are computed over whole batches at once, on the normalised square unless sai
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32) / np.float32(255)  # I
 _DARK, _BRIGHT = 16 / 255, 239 / 255
 _IMMERKAER = np.float32((np.pi / 2) ** 0.5 / 6)
 _LOW, _LOW_COLOUR = 8, 4
+_AT_ONCE = 8
 
 
 def describe(
@@ -48,16 +50,32 @@ def describe(
     yaw, pitch, roll   degrees, as in `anchors.pose`
     eye_left_x …  `anchors` (N, 5, 2) themselves, as fractions of the square
     """
-    return _described(planes(images), anchors, sides)
+    return _joined(images, anchors, sides, [_pixels(planes(few)) for few in _few(images)])
 
 
 def describe_all(images: NDArray[np.uint8], anchors: Floats, sides: Floats) -> tuple[dict[str, Floats], Floats]:
     """What `describe` and `embed` give of the same images, in less time than the two take."""
-    apart = planes(images)
-    return _described(apart, anchors, sides), _embedded(apart)
+    found, vectors = [], []
+    for few in _few(images):
+        apart = planes(few)
+        found.append(_pixels(apart))
+        vectors.append(_embedded(apart))
+    return _joined(images, anchors, sides, found), np.concatenate(vectors)
 
 
-def _described(apart: Planes, anchors: Floats | None, sides: Floats | None) -> dict[str, Floats]:
+def _few(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """So few images at a time that what is computed of them stays in the processor's cache; at least once."""
+    return (images[at : at + _AT_ONCE] for at in range(0, max(1, len(images)), _AT_ONCE))
+
+
+def _joined(
+    images: NDArray[np.uint8], anchors: Floats | None, sides: Floats | None, parts: list[dict[str, Floats]]
+) -> dict[str, Floats]:
+    pixels = {name: np.concatenate([part[name] for part in parts]) for name in LIGHT}
+    return pixels | _face(anchors, sides, len(images))
+
+
+def _pixels(apart: Planes) -> dict[str, Floats]:
     luma = apart.luma
     found = {
         **_light(luma),
@@ -65,9 +83,8 @@ def _described(apart: Planes, anchors: Floats | None, sides: Floats | None) -> d
         "saturation": _saturation(apart.channels),
         "dark_share": _share(luma < _DARK),
         "bright_share": _share(luma > _BRIGHT),
-        **_face(anchors, sides, len(luma)),
     }
-    return {name: found[name] for name in DESCRIPTORS}
+    return {name: found[name] for name in LIGHT}
 
 
 def describe_light(images: NDArray[np.uint8]) -> dict[str, Floats]:

@@ -14,6 +14,7 @@ from identity_masker.faces.tables import KEYS
 if TYPE_CHECKING:
     import pandas as pd
 
+_PARTNER = "near_duplicate_of"
 SITE = Path("gx/uncommitted/data_docs/local_site")
 """Where the Data Docs lie under the working folder."""
 
@@ -39,6 +40,17 @@ def judge(
     return [found[name] for name in rules]
 
 
+def needed(tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule]) -> dict[Table, pd.DataFrame]:
+    """Of `tables` only the columns that `judge` looks at, so that the others need not be kept; raises as it does."""
+    _check_columns(tables, rules)
+    return {table: rows[_columns(table, rows, rules)] for table, rows in tables.items()}
+
+
+def _columns(table: Table, rows: pd.DataFrame, rules: Mapping[str, Rule]) -> list[str]:
+    wanted = {KEYS[table], _PARTNER, *(rule.column for rule in rules.values() if rule.table == table)}
+    return [name for name in rows.columns if name in wanted]
+
+
 def _details(rule: Rule, failing: list[dict[str, Any]], key: str | None, rows: pd.DataFrame) -> tuple[str, ...]:
     """The value of each example, and of a near duplicate the other picture."""
     if key is None or not failing or "unexpected" in failing[0]:
@@ -46,7 +58,7 @@ def _details(rule: Rule, failing: list[dict[str, Any]], key: str | None, rows: p
     values = [row.get(rule.column) for row in failing if key in row]
     if not rule.column.startswith("near_duplicates"):
         return tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in values)
-    partners = rows.set_index(key)["near_duplicate_of"]
+    partners = rows.set_index(key)[_PARTNER]
     return tuple(f"like {partners[row[key]]}" for row in failing if key in row)
 
 

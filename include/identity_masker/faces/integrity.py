@@ -9,6 +9,7 @@ from identity_masker.faces.normalise import pixel_hash
 from identity_masker.faces.schema import image_schema
 from identity_masker.faces.shards import read_shard
 from identity_masker.faces.snapshot import Snapshot
+from identity_masker.faces.tables import give_back
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,13 +45,15 @@ def schema(images: pd.DataFrame) -> Finding:
     broken: list[str] = []
     failed = 0
     try:
-        image_schema().validate(images, lazy=True)
+        # Nothing is changed by it, so there is no need of a copy to change.
+        image_schema().validate(images, lazy=True, inplace=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
         failed = int(cases["index"].nunique(dropna=True)) or len(cases)
         # What concerns a whole table has no column; then the case names what is missing or too much.
         where = cases["column"].fillna(cases["failure_case"].astype(str))
         broken = sorted(set(where + ": " + cases["check"].astype(str)))
+    give_back()
     return Finding(
         rule="schema",
         severity="stop",

@@ -38,7 +38,14 @@ def image_table(manifest: pa.Table, descriptors: pa.Table) -> pd.DataFrame:
     del manifest, descriptors
     texts = {pa.string(): pd.StringDtype("pyarrow")}
     found: pd.DataFrame = both.to_pandas(types_mapper=texts.get, split_blocks=True, self_destruct=True)
+    give_back()
     return found
+
+
+def give_back() -> None:
+    """Give memory that is not used any more back to the system: Arrow and the C library keep it for later."""
+    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
+        pool.release_unused()
 
 
 def likeness_table(images: pd.DataFrame, embeddings: NDArray[np.float32], margins: NDArray[np.float32]) -> pd.DataFrame:

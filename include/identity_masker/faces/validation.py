@@ -28,7 +28,7 @@ from identity_masker.faces.report_page import page
 from identity_masker.faces.rules import Rule, Table
 from identity_masker.faces.schema import DESCRIPTOR_TABLE, MANIFEST
 from identity_masker.faces.snapshot import Snapshot
-from identity_masker.faces.tables import image_table, ingestion_table, likeness_table, people_table
+from identity_masker.faces.tables import give_back, image_table, ingestion_table, likeness_table, people_table
 from identity_masker.faces.versions import VersionStore
 from identity_masker.telemetry.logs import logger
 
@@ -129,6 +129,9 @@ def _findings(snapshot: Snapshot, rules: dict[str, Rule], folder: Path, aids: Ai
         "ingestion": ingestion_table(snapshot.record, now),
         "drift": drift_table(snapshot.descriptors, aids.before.descriptors if aids.before else None),
     }
+    del images
+    tables = expectations.needed(tables, rules)
+    give_back()
     return [*integrity_of, *expectations.judge(tables, rules, folder, snapshot.version)]
 
 
