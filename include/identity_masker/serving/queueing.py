@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -140,10 +140,16 @@ class Queue:
                 allowed=f"an answer within {max(left, 0.0):.2f} s", seconds=needed - left,
             )  # fmt: skip
 
-    def take(self) -> list[Job]:
-        """Wait for the next jobs of one size; empty once the queue is closed and nothing waits."""
+    def take(self, idle: Callable[[], None] = lambda: None) -> list[Job]:
+        """Wait for the next jobs of one size, after `idle()` if there are none; empty once the queue is closed and
+        nothing waits.
+        """
         with self._changed:
             self._busy_until = None
+            wanted = self._wanted()
+        if not wanted:
+            idle()
+        with self._changed:
             while not self._wanted():
                 if not self._open:
                     return []

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,15 @@ class MaskingFailedError(MaskerError):
 
 class ModelDiedError(MaskerError):
     """The process of the model ended during a call; the next call finds another one."""
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A masker that another process computes, so that this one has time during a call."""
+
+    def mask_while(self, images: Pixels, keys: Sequence[str], meanwhile: Callable[[], None]) -> Pixels:
+        """As `Masker.mask`; `meanwhile()` is called when the pictures are on their way."""
+        ...
 
 
 Outcome = Pixels | MaskingFailedError | BadInputError | TooLateError
@@ -61,6 +70,7 @@ class Worker:
         self.latency = latency or Latency()
         self._queue = Queue(batch, self.latency, limits or QueueLimits())
         self._waking = False
+        self._owed: list[tuple[Job, Outcome]] = []
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -107,10 +117,20 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            while jobs := self._queue.take():
-                _deliver(self._outcomes(jobs))
+            while jobs := self._queue.take(self._deliver):
+                outcomes = self._outcomes(jobs)
+                self._deliver()
+                self._owed = outcomes
         finally:
+            self._deliver()
             self._ended()
+
+    def _deliver(self) -> None:
+        """Hand over the answers of the last call. When others wait, this is done during their call: the event loop that
+        gets answers keeps the interpreter busy, and the model's process would stand still until the next call is sent.
+        """
+        owed, self._owed = self._owed, []
+        _deliver(owed)
 
     def _outcomes(self, jobs: Sequence[Job], *, died: bool = False) -> list[tuple[Job, Outcome]]:
         """What becomes of jobs of one size. `died`: the model's process has died of a call with this one alone."""
@@ -132,13 +152,19 @@ class Worker:
         images = np.stack([job.picture.pixels for job in jobs])
         started = time.perf_counter()
         with tracing.batch([job.trace for job in jobs]):
-            masked = self._masker.mask(images, [job.picture.key for job in jobs])
+            masked = self._call(images, [job.picture.key for job in jobs])
         seconds = time.perf_counter() - started
         self.latency.observe(Call(images.size // 3, seconds))
         self._observe(len(jobs), seconds)
         if masked.shape != images.shape or masked.dtype != np.uint8:
             raise MaskingFailedError("the model gave an array of another form", got=f"{masked.dtype} {masked.shape}")
         return masked
+
+    def _call(self, images: Pixels, keys: list[str]) -> Pixels:
+        if isinstance(self._masker, Elsewhere):
+            return self._masker.mask_while(images, keys, self._deliver)
+        self._deliver()
+        return self._masker.mask(images, keys)
 
 
 def checked(before: Pixels, after: Pixels) -> Pixels:
