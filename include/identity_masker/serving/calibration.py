@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from identity_masker.errors import MaskerError
 from identity_masker.serving.latency import Call
 from identity_masker.serving.model import ServedModel
+from identity_masker.serving.queueing import CALL_PIXELS
 
 Pixels = NDArray[np.uint8]
 GAIN = 1.10
@@ -45,7 +46,9 @@ def calibrate(
     The batch is `fixed` if given, else the smallest whose pictures a second are within `NEAR` of the best, and 1 where
     the best gains less than `GAIN`. Raises `MaskerError` when the model gives back anything but masked pictures.
     """
-    images = _noise(model, fixed or largest)
+    # No call is larger than the queue makes it.
+    fits = max(1, CALL_PIXELS // model.masker.size**2)
+    images = _noise(model, min(fixed or largest, fits))
     sizes = [size for size in (1 << step for step in range(20)) if size < len(images)] + [len(images)]
     for size in sizes:
         _mask(model, images[:size])  # what a first call sets up is not the model's speed

@@ -10,6 +10,7 @@ from tests.unit.serving.support import NegativeMasker, Pixels, served_model
 
 from identity_masker.errors import MaskerError
 from identity_masker.serving.calibration import GAIN, NEAR, calibrate
+from identity_masker.serving.queueing import CALL_PIXELS
 
 
 class Timed(NegativeMasker):
@@ -54,6 +55,13 @@ def test_no_batch_is_much_better_than_the_one_that_is_taken(start: float, slope:
     assert batch <= largest
     allowed = GAIN if batch == 1 else NEAR
     assert each(batch) <= min(each(n) for n in (1, largest)) * allowed * (1 + 1e-6)
+
+
+def test_no_larger_call_is_tried_than_the_queue_would_make() -> None:
+    masker = Timed(start=0.01, slope=0.001)
+    masker.size = 512
+    result = calibrate(served_model(masker), largest=32, clock=lambda: masker.now)
+    assert max(result.curve) * masker.size**2 == CALL_PIXELS
 
 
 def test_a_model_that_gives_back_its_input_is_no_model() -> None:
