@@ -144,6 +144,20 @@ def test_what_cannot_be_decoded_is_422_with_the_reason(http: httpx.Client, conte
     assert problem(http.post("/v1/mask", content=content, headers=PNG), 422, reason)["retryable"] is False
 
 
+def test_a_picture_that_takes_too_long_to_decode_is_422_and_never_reaches_the_model(masker: NegativeMasker) -> None:
+    server = ModelServer(SMALL.model_copy(update={"limits": Limits(decode_seconds=0.001)}))
+    server.use(served_model(masker))
+    masker.calls.clear()
+    try:
+        with running(server.app) as url:
+            answer = httpx.post(f"{url}/v1/mask", content=encode(noise(600), "PNG"), headers=PNG, timeout=15)
+            problem(answer, 422, "too_slow")
+            assert masker.calls == []
+            assert httpx.post(f"{url}/v1/mask", content=encode(noise(32), "PNG"), headers=PNG).status_code == 200
+    finally:
+        server.close()
+
+
 def test_a_large_body_is_refused_by_its_length_before_it_is_read(http: httpx.Client) -> None:
     """The client asks first (Expect: 100-continue) and must be refused without being told to go on."""
     host, port = http.base_url.host, http.base_url.port
