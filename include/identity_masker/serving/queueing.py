@@ -56,10 +56,11 @@ class TooLateError(MaskerError):
 
 
 class Picture(NamedTuple):
-    """Pixels (H, W, 3) to mask, and the key that chooses the face."""
+    """Pixels (H, W, 3) to mask, the key that chooses the face, and how strongly: 0 (as it was) to 1 (in full)."""
 
     pixels: NDArray[np.uint8]
     key: str
+    strength: float = 1.0
 
 
 @dataclass(eq=False, slots=True)

@@ -18,7 +18,6 @@ from starlette.types import ASGIApp
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits
-from identity_masker.masking.strength import blended
 from identity_masker.serving import bundle, pictures
 from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
 from identity_masker.serving.application import application, failure, internal
@@ -59,7 +58,9 @@ class ServerConfig(BaseModel):
     images: int = Field(default=64, ge=1, le=1024, description="Images in one inference request or bundle.")
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=30.0, gt=0, description="Time from the whole body to the masked picture.")
-    limits: Limits = Field(default=Limits(max_pixels=2048 * 2048), description="What a picture may cost.")
+    limits: Limits = Field(
+        default=Limits(max_pixels=2048 * 2048, decode_seconds=2.0), description="What a picture may cost."
+    )
 
 
 class ModelServer:
@@ -202,9 +203,8 @@ class ModelServer:
         content = await self.body(request, options.deadline)
         with timed("decode"):
             pixels, same = await self.codec.decode(content)
-        jobs = [Picture(pixels, options.key_or_new())]
+        jobs = [Picture(pixels, options.key_or_new(), options.strength)]
         (masked,) = await self._masked(request, held, jobs, options.deadline)
-        masked = blended(pixels, masked, options.strength)
         name = pictures.negotiate(request.headers.get("accept"), same)
         with timed("encode"):
             answer = await self.codec.encode(masked, name)
@@ -219,9 +219,8 @@ class ModelServer:
             most = wire.Limits(self.config.images, self.config.limits.max_pixels)
             asked = wire.parse(body, request.headers, most)
             keys = asked.keys or [secrets.token_hex(16) for _ in asked.images]
-            jobs = [Picture(image, key) for image, key in zip(asked.images, keys, strict=True)]
+            jobs = [Picture(image, key, asked.strength) for image, key in zip(asked.images, keys, strict=True)]
             masked = np.stack(await self._masked(request, held, jobs, deadline))
-            masked = blended(asked.images, masked, asked.strength)
             # Numbers as text take their time; bytes do not.
             written = partial(wire.answer, routes.MODEL, held.model.version, asked, masked)
             content, headers = written() if asked.binary else await asyncio.to_thread(written)

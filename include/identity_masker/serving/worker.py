@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_masker.errors import BadInputError, MaskerError
+from identity_masker.masking.strength import blended
 from identity_masker.serving.latency import Call, Latency
 from identity_masker.serving.queueing import Job, Picture, Queue, QueueLimits, TooLateError
 from identity_masker.telemetry import logs, tracing
@@ -146,7 +147,7 @@ class Worker:
             if not alone or (isinstance(error, ModelDiedError) and not died):
                 return late + [one for job in live for one in self._outcomes([job], died=alone)]
             return [*late, (live[0], _failure(error))]
-        return late + [(job, _outcome(job.picture.pixels, after)) for job, after in zip(live, masked, strict=True)]
+        return late + [(job, _outcome(job.picture, after)) for job, after in zip(live, masked, strict=True)]
 
     def _masked(self, jobs: Sequence[Job]) -> Pixels:
         images = np.stack([job.picture.pixels for job in jobs])
@@ -190,10 +191,10 @@ def _failure(error: Exception) -> MaskingFailedError | BadInputError:
     return failure
 
 
-def _outcome(before: Pixels, after: Pixels) -> Outcome:
+def _outcome(picture: Picture, after: Pixels) -> Outcome:
     try:
-        return checked(before, after)
-    except MaskingFailedError as error:
+        return blended(picture.pixels, checked(picture.pixels, after), picture.strength)
+    except (MaskingFailedError, BadInputError) as error:
         return error
 
 
