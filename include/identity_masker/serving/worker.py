@@ -70,7 +70,8 @@ class Worker:
         self._observe, self._died, self._ended = observe, died, ended
         self.latency = latency or Latency()
         self._queue = Queue(batch, self.latency, limits or QueueLimits())
-        self._waking = False
+        self._waking: asyncio.AbstractEventLoop | None = None
+        """The event loop that is to wake the thread at its next turn."""
         self._owed: list[tuple[Job, Outcome]] = []
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -101,15 +102,15 @@ class Worker:
         jobs = [Job(picture, loop.create_future(), deadline, tracing.current()) for picture in pictures]
         if not self._queue.put(jobs, deadline):
             raise MaskingFailedError("the server is stopping", fix="send the picture again")
-        if not self._waking:
+        if self._waking is not loop:
             # Once for all requests that the event loop has at hand: each wake-up of the thread costs as much as all
             # else that is done for a request, and what came together is to be masked together.
-            self._waking = True
+            self._waking = loop
             loop.call_soon(self._wake)
         return [job.answer for job in jobs]
 
     def _wake(self) -> None:
-        self._waking = False
+        self._waking = None
         self._queue.wake()
 
     def close(self) -> None:
@@ -170,7 +171,10 @@ class Worker:
 
 def checked(before: Pixels, after: Pixels) -> Pixels:
     """`after`. Raises `MaskingFailedError` for the picture as it came: that must never get through."""
-    if np.array_equal(before, after):
+    # One row of the middle almost always tells; numpy gives the interpreter away while it compares more, and the thread
+    # that is to send the next call would have to wait for it.
+    row = len(before) // 2
+    if np.array_equal(before[row], after[row]) and np.array_equal(before, after):
         raise MaskingFailedError("the model left the picture unchanged")
     return after
 
