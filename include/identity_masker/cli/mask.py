@@ -33,7 +33,7 @@ from identity_masker.settings import settings
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Below 1 the person shows through: folders, archives and videos only.",
+    help="Below 1 the person shows through.",
 )
 @click.option(
     "--faceless",
@@ -82,11 +82,9 @@ def _pictures(
     from identity_masker.serving import model
     from identity_masker.serving.mask_files import mask_files, targets
 
-    if strength < 1:
-        raise BadInputError("single pictures are masked in full", got=f"--strength {strength:g}", allowed="1")
     targets(images, output)  # before the model is loaded, which takes seconds
     served = model.from_folder(model_dir) if model_dir else model.from_registry(reference)
-    result = mask_files(images, output, served, key)
+    result = mask_files(images, output, served, key, strength)
     step.finish(result, as_json=as_json)
     for picture in result.failed:
         click.echo(f"masker: {picture.input} was not masked: {picture.detail}", err=True)

@@ -7,6 +7,7 @@ between versions; `REASONS` says what each means.
 from __future__ import annotations
 
 import io
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes an EXIF orientation (EXIF 2.32, tag 0x0112)."""
+_BLOCK = 4096
+"""Bytes. Decoders ask for 64 KiB at a time; what asks for less reads headers."""
+
 # Pillow refuses above twice this number, and only warns above it.
 _PILLOW_PIXELS = 89_478_485
 
@@ -59,6 +63,11 @@ REASONS = {
     ),
     "decompression_bomb": Explanation(
         "a few bytes unfold to far more than a photograph's would", "a picture of ordinary compression", _AGAIN
+    ),
+    "too_slow": Explanation(
+        "decoding the picture takes too long",
+        "a picture that is decoded at once",
+        "save it as a baseline JPEG or a PNG",
     ),
     "animated": Explanation("the picture is animated", "a still picture", "save one frame as a picture"),
     "truncated": Explanation("the picture ends too early", "a whole file", "copy or download the file again"),
@@ -104,6 +113,25 @@ class Limits(BaseModel):
     max_bytes: int = Field(default=20 * 2**20, ge=1, description="Size of the file.")
     max_pixels: int = Field(default=25_000_000, ge=1, le=_PILLOW_PIXELS, description="Width times height.")
     min_side: int = Field(default=16, ge=1, description="Pixels of the shorter side.")
+    decode_seconds: float = Field(
+        default=10.0, gt=0, description="Processor time of decoding, looked at before each block of the file."
+    )
+
+
+class _Clocked(io.BytesIO):
+    """A file whose blocks are given out for a time only: what decodes it in blocks then stops.
+
+    WebP is decoded in one go; the number of its pixels alone bounds the time of that.
+    """
+
+    def __init__(self, content: bytes, seconds: float) -> None:
+        super().__init__(content)
+        self._seconds, self._began = seconds, time.thread_time()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size >= _BLOCK and time.thread_time() - self._began > self._seconds:
+            raise UndecodableError("too_slow", allowed=f"at most {self._seconds:g} s of processor time")
+        return super().read(size)
 
 
 def check_bytes(size: int, limits: Limits) -> None:
@@ -128,7 +156,7 @@ def decode_image(content: bytes, limits: Limits) -> Image.Image:
     """
     image_format = _checked_format(content, limits)
     try:
-        with Image.open(io.BytesIO(content), formats=[image_format]) as image:
+        with Image.open(_Clocked(content, limits.decode_seconds), formats=[image_format]) as image:
             # The header was checked above; Pillow's reading of it may differ.
             _check_size(image.size, len(content), limits)
             if image_format != "JPEG" and getattr(image, "is_animated", False):

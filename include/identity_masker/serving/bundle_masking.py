@@ -12,7 +12,6 @@ from fastapi import Request, Response
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import UndecodableError
 from identity_masker.faces.formats import READABLE, extension_fits
-from identity_masker.masking.strength import blended
 from identity_masker.serving import bundle, pictures, problem
 from identity_masker.serving.api import BODY as ONE
 from identity_masker.serving.application import answer_to
@@ -116,12 +115,11 @@ async def _masked(
 ) -> list[tuple[str, Result]]:
     """Format and content of each masked picture of a window, or why there is none."""
     read = await asyncio.to_thread(lambda: [_decoded(server.codec, entry) for entry in window])
-    jobs = [Picture(each.pixels, options.key_or_new()) for each in read if isinstance(each, Decoded)]
+    jobs = [Picture(each.pixels, options.key_or_new(), options.strength) for each in read if isinstance(each, Decoded)]
     outcomes = iter(await server.outcomes(request, held, jobs, options.deadline))
     after = [(each, next(outcomes)) if isinstance(each, Decoded) else (None, each) for each in read]
     accept = request.headers.get("accept")
-    strength = options.strength
-    return await asyncio.to_thread(lambda: [_encoded(before, result, strength, accept) for before, result in after])
+    return await asyncio.to_thread(lambda: [_encoded(before, result, accept) for before, result in after])
 
 
 def _decoded(codec: Codec, entry: Entry) -> Decoded | UndecodableError:
@@ -131,13 +129,11 @@ def _decoded(codec: Codec, entry: Entry) -> Decoded | UndecodableError:
         return error
 
 
-def _encoded(
-    before: Decoded | None, result: Pixels | MaskerError, strength: float, accept: str | None
-) -> tuple[str, Result]:
+def _encoded(before: Decoded | None, result: Pixels | MaskerError, accept: str | None) -> tuple[str, Result]:
     if before is None or isinstance(result, MaskerError):
         return "", result if isinstance(result, MaskerError) else MaskerError("there is no picture")
     name = pictures.negotiate(accept, before.format)
-    return name, pictures.encode(blended(before.pixels, result, strength), name)
+    return name, pictures.encode(result, name)
 
 
 def _renamed(name: str, image_format: str) -> str:

@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 from identity_masker.errors import MaskerError
 from identity_masker.serving.latency import Call
 from identity_masker.serving.model import ServedModel
+from identity_masker.serving.queueing import CALL_PIXELS
 
 Pixels = NDArray[np.uint8]
 GAIN = 1.10
-"""A larger batch has to mask so many times the pictures a second: it costs every request in it waiting time."""
+"""Batches have to mask so many times the pictures a second that single pictures are: they cost waiting time."""
+
+NEAR = 1.04
+"""Where they do, the smallest that is as near to the best is taken: a larger one would only wait longer to be filled. A
+tenth below the best, as it was, was a tenth of what the server could do."""
 
 REPEATS = 4
 
@@ -38,10 +43,12 @@ def calibrate(
 ) -> Calibration:
     """Time the model with batches of 1, 2, 4 … `largest`; noise serves as pictures. This also warms it up.
 
-    The batch is `fixed` if given, else the smallest whose pictures a second are within `GAIN` of the best: 1 where
-    batching gains less. Raises `MaskerError` when the model gives back anything but masked pictures.
+    The batch is `fixed` if given, else the smallest whose pictures a second are within `NEAR` of the best, and 1 where
+    the best gains less than `GAIN`. Raises `MaskerError` when the model gives back anything but masked pictures.
     """
-    images = _noise(model, fixed or largest)
+    # No call is larger than the queue makes it.
+    fits = max(1, CALL_PIXELS // model.masker.size**2)
+    images = _noise(model, min(fixed or largest, fits))
     sizes = [size for size in (1 << step for step in range(20)) if size < len(images)] + [len(images)]
     for size in sizes:
         _mask(model, images[:size])  # what a first call sets up is not the model's speed
@@ -57,8 +64,11 @@ def _noise(model: ServedModel, count: int) -> Pixels:
 
 
 def _knee(curve: dict[int, float]) -> int:
-    best = min(seconds / pictures for pictures, seconds in curve.items())
-    return min(pictures for pictures, seconds in curve.items() if seconds / pictures <= best * GAIN)
+    each = {pictures: seconds / pictures for pictures, seconds in curve.items()}
+    best = min(each.values())
+    if each[1] <= best * GAIN:
+        return 1
+    return min(pictures for pictures, seconds in each.items() if seconds <= best * NEAR)
 
 
 def _timed(model: ServedModel, images: Pixels, clock: Callable[[], float]) -> float:

@@ -8,13 +8,14 @@ from typing import NamedTuple, Protocol
 
 from identity_masker.serving.board import Board, Server
 from identity_masker.serving.problem import HttpError, overloaded
-from identity_masker.serving.upstream import Headers, Reply, UpstreamError
+from identity_masker.serving.upstream import LAST_CONNECT_SECONDS, ConnectTimeoutError, Headers, Reply, UpstreamError
 from identity_masker.telemetry import logs, tracing
 from identity_masker.telemetry.http import Exchange
 
 NEVER_REACHED = 503
 """A model server answers this before its model sees a request: full, loading or draining."""
 
+Tried = Reply | UpstreamError
 log = logs.logger(__name__)
 
 
@@ -43,7 +44,8 @@ class Forwarder:
     """Asks a model server, and at most one other.
 
     Another one is asked when the first has not looked at the request (503), or when the connection to it failed: who
-    was killed cannot say how far it came, and masking twice harms nobody. No other answer is asked for twice.
+    was killed cannot say how far it came, and masking twice harms nobody. No other answer is asked for twice. Where
+    there is no other, the first is asked again if the connection to it took too long, and given more time for that.
     """
 
     def __init__(
@@ -63,19 +65,19 @@ class Forwarder:
         if first is None:
             raise no_server(semver)
         reply = await self._first(first, version, request, exchange, seconds)
-        if reply is None or reply.status == NEVER_REACHED:
-            second = self._board.pick(version, without=first)
+        if isinstance(reply, UpstreamError) or reply.status == NEVER_REACHED:
+            late = isinstance(reply, ConnectTimeoutError)
+            second = self._board.pick(version, without=first) or (first if late else None)
             if second is not None:
                 self._counts.retried()
                 exchange.note(retried=True)
-                reply = await self._try(second, request, exchange, seconds, again=True) or reply
-        if reply is None:
+                again = await self._try(second, request, exchange, seconds, again=True)
+                reply = reply if isinstance(again, UpstreamError) else again
+        if isinstance(reply, UpstreamError):
             raise no_server(semver)
         return reply
 
-    async def _first(
-        self, first: Server, version: str, request: Outgoing, exchange: Exchange, seconds: float
-    ) -> Reply | None:
+    async def _first(self, first: Server, version: str, request: Outgoing, exchange: Exchange, seconds: float) -> Tried:
         if not self._hedge:
             return await self._try(first, request, exchange, seconds)
         asked = asyncio.create_task(self._try(first, request, exchange, seconds))
@@ -90,12 +92,12 @@ class Forwarder:
         finally:
             asked.cancel()
 
-    async def _either(self, first: asyncio.Task[Reply | None], second: asyncio.Task[Reply | None]) -> Reply | None:
+    async def _either(self, first: asyncio.Task[Tried], second: asyncio.Task[Tried]) -> Tried:
         """The first answer that is one; the request that lost is taken back."""
         try:
             for each in asyncio.as_completed((first, second)):
                 reply = await each
-                if reply is not None and reply.status != NEVER_REACHED:
+                if not isinstance(reply, UpstreamError) and reply.status != NEVER_REACHED:
                     return reply
             return reply
         finally:
@@ -103,21 +105,23 @@ class Forwarder:
 
     async def _try(
         self, server: Server, request: Outgoing, exchange: Exchange, seconds: float, *, again: bool = False
-    ) -> Reply | None:
-        """The reply, or None when the connection failed."""
+    ) -> Tried:
+        """The reply, or why there is none. `again`: nobody else will be asked."""
         span = tracing.begin("POST", exchange.span.context, "client")
         span.set(http__request__method="POST", server__address=server.endpoint.url, http__request__resend_count=again)
         status = 0
         try:
+            headers = self._headers(request, span)
+            connect = LAST_CONNECT_SECONDS if again else None
             reply = await server.upstream.post(
-                request.target, self._headers(request, span), request.body, seconds=seconds
+                request.target, headers, request.body, seconds=seconds, connect_seconds=connect
             )
             status = reply.status
         except UpstreamError as error:
             server.failed()
             self._counts.failed(server.endpoint.version)
             log.warning("server_failed", url=server.endpoint.url, why=error.reason, sent=error.sent)
-            return None
+            return error
         except TimeoutError as error:
             server.answered(504)
             raise HttpError(

@@ -62,7 +62,9 @@ class GatewayMeasures:
         self.unassigned = Counter(
             "masker_gateway_assignment_failures", "Requests without experiments after an error.", registry=registry
         )
-        self._retries = Counter("masker_gateway_retries", "Requests sent to a second server.", registry=registry)
+        self._retries = Counter(
+            "masker_gateway_retries", "Requests sent to a second server, or again.", registry=registry
+        )
         self._hedges = Counter(
             "masker_gateway_hedges",
             "Requests sent to a second server while the first one worked on them.",

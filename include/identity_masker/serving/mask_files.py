@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,11 +13,19 @@ from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.decode import Limits, UndecodableError, check_bytes, decode
 from identity_masker.faces.formats import READABLE, format_of
+from identity_masker.masking.strength import blended
 from identity_masker.serving.model import ServedModel
 from identity_masker.serving.pictures import encode
 from identity_masker.serving.worker import MaskingFailedError, checked
 
 LIMITS = Limits(max_pixels=4096 * 4096)
+
+
+class Chosen(NamedTuple):
+    """Which face, and how strongly: 0 (as it was) to 1 (in full)."""
+
+    key: str
+    strength: float
 
 
 class Masked(BaseModel):
@@ -94,8 +103,11 @@ def _format_by_name(path: Path) -> str | None:
     return next((name for name, extensions in READABLE.items() if suffix in extensions), None)
 
 
-def mask_files(inputs: Sequence[Path], output: Path | None, model: ServedModel, key: str | None) -> MaskedFiles:
-    """Mask every input with the face that `key` chooses, or each with one of its own when there is no key.
+def mask_files(
+    inputs: Sequence[Path], output: Path | None, model: ServedModel, key: str | None, strength: float = 1.0
+) -> MaskedFiles:
+    """Mask every input with the face that `key` chooses, or each with one of its own when there is no key, at
+    `strength` (0 to 1).
 
     The format stays, or follows the name of the output. Raises `BadInputError` before any work when the targets
     are not usable; a picture that cannot be masked is listed in the result.
@@ -103,7 +115,7 @@ def mask_files(inputs: Sequence[Path], output: Path | None, model: ServedModel, 
     masked, failed = [], []
     for path, target in targets(inputs, output).items():
         try:
-            _mask(path, target, model, key or secrets.token_hex(16))
+            _mask(path, target, model, Chosen(key or secrets.token_hex(16), strength))
         except UndecodableError as error:
             failed.append(Failed(input=str(path), reason=error.reason, detail=str(error)))
         except NotFoundError as error:
@@ -117,10 +129,11 @@ def mask_files(inputs: Sequence[Path], output: Path | None, model: ServedModel, 
     return MaskedFiles(model_version=model.semver, masked=masked, failed=failed)
 
 
-def _mask(path: Path, target: Path, model: ServedModel, key: str) -> None:
+def _mask(path: Path, target: Path, model: ServedModel, chosen: Chosen) -> None:
     content = _content(path)
     before = decode(content, LIMITS)
-    after = checked(before, model.masker.mask(before[None], [key])[0])
+    after = checked(before, model.masker.mask(before[None], [chosen.key])[0])
+    after = blended(before, after, chosen.strength)
     name = _format_by_name(target) or format_of(content) or "PNG"
     artifacts.write_bytes(str(target), encode(after, name))
 

@@ -11,7 +11,8 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -102,6 +103,20 @@ def tls(certificate: Path | None, key: Path | None) -> Tls | None:
     return Tls(certificate, key)
 
 
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Have the collector of cycles pass over what is there now, and look at what is new less often."""
+    gc.collect()
+    gc.freeze()
+    before = gc.get_threshold()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 class Runner(uvicorn.Server):
     """Serves until SIGTERM or SIGINT.
 
@@ -143,12 +158,9 @@ class Runner(uvicorn.Server):
 
     def serve_on(self, listener: socket.socket) -> None:
         """Block until stopped."""
-        # What was imported stays, and needs not be looked through again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, 20, 50)
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        self.run(sockets=[listener])
+        with _few_collections():
+            self.run(sockets=[listener])
 
     def stop(self) -> None:
         """Stop at once, as far as requests in flight allow."""

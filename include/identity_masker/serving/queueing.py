@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -56,10 +56,11 @@ class TooLateError(MaskerError):
 
 
 class Picture(NamedTuple):
-    """Pixels (H, W, 3) to mask, and the key that chooses the face."""
+    """Pixels (H, W, 3) to mask, the key that chooses the face, and how strongly: 0 (as it was) to 1 (in full)."""
 
     pixels: NDArray[np.uint8]
     key: str
+    strength: float = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -140,10 +141,16 @@ class Queue:
                 allowed=f"an answer within {max(left, 0.0):.2f} s", seconds=needed - left,
             )  # fmt: skip
 
-    def take(self) -> list[Job]:
-        """Wait for the next jobs of one size; empty once the queue is closed and nothing waits."""
+    def take(self, idle: Callable[[], None] = lambda: None) -> list[Job]:
+        """Wait for the next jobs of one size, after `idle()` if there are none; empty once the queue is closed and
+        nothing waits.
+        """
         with self._changed:
             self._busy_until = None
+            wanted = self._wanted()
+        if not wanted:
+            idle()
+        with self._changed:
             while not self._wanted():
                 if not self._open:
                     return []

@@ -9,31 +9,28 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from identity_masker.errors import MaskerError
 from identity_masker.faces.decode import Limits
-from identity_masker.masking.strength import blended
-from identity_masker.serving import bundle, pictures
-from identity_masker.serving.api import DESCRIPTION, Health, mask_responses
-from identity_masker.serving.application import application, failure, internal
+from identity_masker.serving import bundle, pictures, server_routes
+from identity_masker.serving.api import Health
 from identity_masker.serving.body import read_body, unless_gone
-from identity_masker.serving.bundle_masking import BODY, mask_bundle
+from identity_masker.serving.bundle_masking import mask_bundle
 from identity_masker.serving.calibration import calibrate
 from identity_masker.serving.codec import Codec
-from identity_masker.serving.direct_route import Express, direct
 from identity_masker.serving.guard import Guard
 from identity_masker.serving.held_models import HeldModel, HeldModels
 from identity_masker.serving.inference import routes, wire
 from identity_masker.serving.latency import Latency
-from identity_masker.serving.mask_options import MaskOptions, mask_options, options_of
+from identity_masker.serving.mask_options import MaskOptions
 from identity_masker.serving.model import ServedModel
-from identity_masker.serving.problem import HttpError, documented, overloaded
+from identity_masker.serving.problem import HttpError, overloaded
 from identity_masker.serving.queueing import Picture, QueueLimits, TooLateError
 from identity_masker.serving.server_measures import ServerMeasures, State
 from identity_masker.serving.worker import Pixels, Worker
@@ -62,7 +59,9 @@ class ServerConfig(BaseModel):
     images: int = Field(default=64, ge=1, le=1024, description="Images in one inference request or bundle.")
     body_seconds: float = Field(default=15.0, gt=0, description="Time for a body to arrive.")
     answer_seconds: float = Field(default=30.0, gt=0, description="Time from the whole body to the masked picture.")
-    limits: Limits = Field(default=Limits(max_pixels=2048 * 2048), description="What a picture may cost.")
+    limits: Limits = Field(
+        default=Limits(max_pixels=2048 * 2048, decode_seconds=2.0), description="What a picture may cost."
+    )
 
 
 class ModelServer:
@@ -84,7 +83,10 @@ class ModelServer:
         self.codec = Codec(config.limits)
         self._made = time.monotonic()
         self.app: ASGIApp = Edge(
-            _routes(self), metrics=self.metrics, closing=lambda: self._state == "draining", done=self._answered
+            server_routes.routes(self),
+            metrics=self.metrics,
+            closing=lambda: self._state == "draining",
+            done=self._answered,
         )
 
     def load(self, *loaders: Loader, failed: Callable[[], None]) -> None:
@@ -207,9 +209,8 @@ class ModelServer:
         content = await self.body(request, options.deadline)
         with timed("decode"):
             pixels, same = await self.codec.decode(content)
-        jobs = [Picture(pixels, options.key_or_new())]
+        jobs = [Picture(pixels, options.key_or_new(), options.strength)]
         (masked,) = await self._masked(request, held, jobs, options.deadline)
-        masked = blended(pixels, masked, options.strength)
         name = pictures.negotiate(request.headers.get("accept"), same)
         with timed("encode"):
             answer = await self.codec.encode(masked, name)
@@ -224,9 +225,8 @@ class ModelServer:
             most = wire.Limits(self.config.images, self.config.limits.max_pixels)
             asked = wire.parse(body, request.headers, most)
             keys = asked.keys or [secrets.token_hex(16) for _ in asked.images]
-            jobs = [Picture(image, key) for image, key in zip(asked.images, keys, strict=True)]
+            jobs = [Picture(image, key, asked.strength) for image, key in zip(asked.images, keys, strict=True)]
             masked = np.stack(await self._masked(request, held, jobs, deadline))
-            masked = blended(asked.images, masked, asked.strength)
             # Numbers as text take their time; bytes do not.
             written = partial(wire.answer, routes.MODEL, held.model.version, asked, masked)
             content, headers = written() if asked.binary else await asyncio.to_thread(written)
@@ -291,34 +291,3 @@ async def _outcome(answer: Awaitable[Pixels]) -> Pixels | MaskerError:
         return await answer
     except MaskerError as error:
         return error
-
-
-def _routes(server: ModelServer) -> ASGIApp:
-    app = application("Identity masker: model server", DESCRIPTION, server.metrics, server.guard)
-
-    masking = APIRouter(route_class=direct(lambda request: {"options": options_of(request)}, server.guard))
-
-    @masking.post(
-        "/v1/mask",
-        tags=["masking"],
-        summary="Mask one picture, or several",
-        description=DESCRIPTION,
-        response_class=Response,
-        responses=mask_responses(400, 404, 408, 413, 415, 422, 500, 503, 504),
-        openapi_extra=BODY,
-    )
-    async def mask(request: Request, options: Annotated[MaskOptions, Depends(mask_options)]) -> Response:
-        return await server.mask(request, options)
-
-    app.include_router(masking)
-    routes.add(app, server)
-
-    @app.get("/health/live", tags=["operations"], summary="Does the process work?", responses=documented(503))
-    async def live() -> Health:
-        return server.live()
-
-    @app.get("/health/ready", tags=["operations"], summary="Should it get requests?", responses=documented(503))
-    async def ready() -> Health:
-        return server.ready()
-
-    return Express(app, failure, internal)

@@ -17,6 +17,11 @@ import httptools
 
 Headers = Sequence[tuple[bytes, bytes]]
 IDLE_SECONDS = 30.0
+CONNECT_SECONDS = 1.0
+"""For a connection, where somebody else may be asked."""
+
+LAST_CONNECT_SECONDS = 5.0
+"""For a connection, where nobody else is left: on a busy machine either side may stand still for more than a second."""
 
 
 class Reply(NamedTuple):
@@ -34,6 +39,10 @@ class UpstreamError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
+
+
+class ConnectTimeoutError(UpstreamError):
+    """The connection did not come about in time: the server may be busy, or this process was."""
 
 
 class _Connection(asyncio.Protocol):
@@ -115,7 +124,9 @@ class _Connection(asyncio.Protocol):
 class Upstream:
     """The connections to one model server."""
 
-    def __init__(self, url: str, *, connect_seconds: float = 1.0, max_answer_bytes: int = 256 << 20) -> None:
+    def __init__(
+        self, url: str, *, connect_seconds: float = CONNECT_SECONDS, max_answer_bytes: int = 256 << 20
+    ) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or 80
@@ -125,8 +136,10 @@ class Upstream:
         self._idle: deque[_Connection] = deque()
         self.in_flight = 0
 
-    async def post(self, target: bytes, headers: Headers, body: bytes, *, seconds: float) -> Reply:
-        """Send a request and wait for the whole answer.
+    async def post(
+        self, target: bytes, headers: Headers, body: bytes, *, seconds: float, connect_seconds: float | None = None
+    ) -> Reply:
+        """Send a request and wait for the whole answer. `connect_seconds`: for this one's connection.
 
         Raises `UpstreamError` when there is none, and TimeoutError after `seconds`. A kept connection that the
         server had just closed is replaced once by a new one.
@@ -142,7 +155,7 @@ class Upstream:
                     except UpstreamError:
                         if kept.received:
                             raise
-                return await self._exchange(await self._connect(), head, body)
+                return await self._exchange(await self._connect(connect_seconds), head, body)
         finally:
             self.in_flight -= 1
 
@@ -165,14 +178,16 @@ class Upstream:
                 return connection
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self, seconds: float | None) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_seconds):
+            async with asyncio.timeout(self._connect_seconds if seconds is None else seconds):
                 _, connection = await loop.create_connection(
                     lambda: _Connection(self._max_bytes), self._host, self._port
                 )
-        except (OSError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise ConnectTimeoutError("no connection: TimeoutError", sent=False) from error
+        except OSError as error:
             raise UpstreamError(f"no connection: {type(error).__name__}", sent=False) from error
         return connection
 

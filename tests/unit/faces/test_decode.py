@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -165,6 +166,18 @@ def test_a_text_chunk_bomb_is_refused() -> None:
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
     assert reason(JPEG + b"\xff\xda" * 200) == "decompression_bomb"
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_decoding_ends_when_its_processor_time_is_used_up(form: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), form, **({"progressive": True} if form == "JPEG" else {}))
+    decode(content, LIMITS)
+    before = time.thread_time()
+    with pytest.raises(UndecodableError, match="decoding the picture takes too long") as stopped:
+        decode(content, LIMITS.model_copy(update={"decode_seconds": 0.005}))
+    assert stopped.value.reason == "too_slow"
+    assert time.thread_time() - before < 1.0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.unit.serving.support import NegativeMasker, Pixels, served_model
 
 from identity_masker.errors import MaskerError
-from identity_masker.serving.calibration import GAIN, calibrate
+from identity_masker.serving.calibration import GAIN, NEAR, calibrate
+from identity_masker.serving.queueing import CALL_PIXELS
 
 
 class Timed(NegativeMasker):
@@ -33,8 +34,8 @@ def test_where_batching_gains_less_than_a_tenth_it_is_left() -> None:
 
 
 def test_where_it_gains_the_smallest_batch_near_the_best_is_taken() -> None:
-    # 1: 11 ms a picture, 16: 3.55, 32: 3.27 → 16 is within a tenth of the best, 8 (4.1) is not.
-    assert found(Timed(start=0.0088, slope=0.003)) == 16
+    # 1: 7 ms a picture, 8: 3.5, 16: 3.25, 32: 3.125 → 16 is as good as the best, 8 is not.
+    assert found(Timed(start=0.004, slope=0.003)) == 16
 
 
 def test_a_batch_that_somebody_chose_is_kept_and_timed() -> None:
@@ -52,7 +53,15 @@ def test_no_batch_is_much_better_than_the_one_that_is_taken(start: float, slope:
 
     batch = found(Timed(start, slope), largest)
     assert batch <= largest
-    assert each(batch) <= min(each(n) for n in (1, largest)) * GAIN * (1 + 1e-6)
+    allowed = GAIN if batch == 1 else NEAR
+    assert each(batch) <= min(each(n) for n in (1, largest)) * allowed * (1 + 1e-6)
+
+
+def test_no_larger_call_is_tried_than_the_queue_would_make() -> None:
+    masker = Timed(start=0.01, slope=0.001)
+    masker.size = 512
+    result = calibrate(served_model(masker), largest=32, clock=lambda: masker.now)
+    assert max(result.curve) * masker.size**2 == CALL_PIXELS
 
 
 def test_a_model_that_gives_back_its_input_is_no_model() -> None:

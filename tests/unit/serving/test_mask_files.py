@@ -30,6 +30,13 @@ def test_one_picture_to_one_file(picture: Path, tmp_path: Path) -> None:
     assert np.array_equal(decode((tmp_path / "out.png").read_bytes(), Limits()), 255 - noise())
 
 
+def test_below_full_strength_a_picture_is_a_blend_with_its_clear_self(picture: Path, tmp_path: Path) -> None:
+    mask_files([picture], tmp_path / "out.png", MODEL, "k", 0.25)
+    mixed = decode((tmp_path / "out.png").read_bytes(), Limits())
+    clear = noise().astype(float)
+    assert np.abs(mixed - (0.75 * clear + 0.25 * (255 - clear))).max() <= 0.5
+
+
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "WEBP"])
 def test_in_a_folder_names_and_formats_stay(tmp_path: Path, name: str) -> None:
     sources = []

@@ -144,6 +144,20 @@ def test_what_cannot_be_decoded_is_422_with_the_reason(http: httpx.Client, conte
     assert problem(http.post("/v1/mask", content=content, headers=PNG), 422, reason)["retryable"] is False
 
 
+def test_a_picture_that_takes_too_long_to_decode_is_422_and_never_reaches_the_model(masker: NegativeMasker) -> None:
+    server = ModelServer(SMALL.model_copy(update={"limits": Limits(decode_seconds=0.001)}))
+    server.use(served_model(masker))
+    masker.calls.clear()
+    try:
+        with running(server.app) as url:
+            answer = httpx.post(f"{url}/v1/mask", content=encode(noise(600), "PNG"), headers=PNG, timeout=15)
+            problem(answer, 422, "too_slow")
+            assert masker.calls == []
+            assert httpx.post(f"{url}/v1/mask", content=encode(noise(32), "PNG"), headers=PNG).status_code == 200
+    finally:
+        server.close()
+
+
 def test_a_large_body_is_refused_by_its_length_before_it_is_read(http: httpx.Client) -> None:
     """The client asks first (Expect: 100-continue) and must be refused without being told to go on."""
     host, port = http.base_url.host, http.base_url.port
@@ -183,6 +197,23 @@ def test_a_failing_model_is_500_and_says_nothing_about_itself(http: httpx.Client
     assert http.post("/v1/mask", content=encode(noise(), "PNG"), headers=PNG).status_code == 200
 
 
+def test_an_error_that_nobody_foresaw_is_500_that_says_nothing_and_the_log_has_it(
+    server: ModelServer, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_content: bytes) -> object:
+        raise RuntimeError("planted reason")
+
+    stream = io.StringIO()
+    logs.configure(level="INFO", correlation_id="", stream=stream, json_lines=True)
+    monkeypatch.setattr(server.codec, "decode", broken)
+    answer = http.post("/v1/mask", content=encode(noise(), "PNG"), headers=PNG)
+    assert "planted" not in str(problem(answer, 500, "internal"))
+    wait_for(lambda: '"event": "request"' in stream.getvalue())
+    failed = next(line for line in map(json.loads, stream.getvalue().splitlines()) if line["event"] == "request_failed")
+    assert failed["request_id"] == answer.headers["x-request-id"]
+    assert "planted reason" in str(failed["exception"])
+
+
 def test_a_full_server_is_503_with_retry_after_and_serves_those_it_took(
     http: httpx.Client, masker: NegativeMasker
 ) -> None:
@@ -205,16 +236,17 @@ def test_a_full_server_is_503_with_retry_after_and_serves_those_it_took(
     assert samples(http, name) == {name: 1.0}
 
 
-def test_a_client_that_leaves_is_not_worked_for(http: httpx.Client, masker: NegativeMasker) -> None:
+@pytest.mark.parametrize("side", [32, 200], ids=["small", "larger than what a connection reads ahead"])
+def test_a_client_that_leaves_is_not_worked_for(http: httpx.Client, masker: NegativeMasker, side: int) -> None:
     masker.gate.clear()
-    content = encode(noise(), "PNG")
+    content, given_up = encode(noise(), "PNG"), encode(noise(side), "PNG")
     occupied = threading.Thread(
         target=lambda: httpx.post(f"{http.base_url}/v1/mask?key=stays", content=content, headers=PNG, timeout=15)
     )
     occupied.start()
     wait_for(lambda: samples(http, "masker_server_requests_in_flight").popitem()[1] >= 2)
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{http.base_url}/v1/mask?key=leaves", content=content, headers=PNG, timeout=0.4)
+        httpx.post(f"{http.base_url}/v1/mask?key=leaves", content=given_up, headers=PNG, timeout=0.4)
     wait_for(lambda: any('status="499"' in name for name in samples(http, "masker_server_requests_total")))
     masker.gate.set()
     occupied.join(10)

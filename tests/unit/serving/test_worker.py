@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import pytest
@@ -48,6 +49,31 @@ def test_pictures_that_wait_are_masked_together_and_each_gets_its_own() -> None:
     assert sum(sizes) == 9
     assert max(sizes) == 4
     assert [key for call in masker.calls for key in call] == [str(n) for n in range(9)]
+
+
+class Abroad(NegativeMasker):
+    """Computes elsewhere: in the middle of each call but the first it waits for the answers of the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed = threading.Event()
+
+    def mask_while(self, images: Pixels, keys: Sequence[str], meanwhile: Callable[[], None]) -> Pixels:
+        meanwhile()
+        assert not self.calls or self.handed.wait(5), "the answers of the last call are kept until this one ends"
+        return self.mask(images, keys)
+
+
+def test_answers_are_handed_over_while_the_next_call_computes_and_the_last_ones_at_once() -> None:
+    masker = Abroad()
+
+    async def body(worker: Worker) -> None:
+        first, second = submit(worker, noise(16), "1"), submit(worker, noise(32), "2")
+        await first
+        masker.handed.set()
+        await second
+
+    assert with_worker(masker, body) == [1, 1]
 
 
 def test_pictures_of_other_sizes_are_not_put_together() -> None:

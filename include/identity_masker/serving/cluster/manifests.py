@@ -186,7 +186,7 @@ def _arguments(pods: Pods, version: str) -> list[str]:
         "--drain-seconds": pods.drain_seconds,
         "--grace-seconds": pods.grace_seconds,
     }
-    return [word for name, given in options.items() for word in (name, str(given))]
+    return [word for name, given in options.items() if given is not None for word in (name, str(given))]
 
 
 def _probe(what: str, *, period: int, failures: int, timeout: int) -> Document:

@@ -77,7 +77,7 @@ class Pods(_Part):
     command: tuple[str, ...] = Field(default=("masker", "serve"), min_length=1)
     port: int = Field(default=8100, ge=1024, le=65535)
     user: int = Field(default=10001, ge=1)
-    batch: int = Field(default=8, ge=1, le=256)
+    batch: int | None = Field(default=None, ge=1, le=256, description="Pictures in one call; by default measured.")
     capacity: int = Field(default=64, ge=1)
     threads: int = Field(default=1, ge=1, le=256)
     requests: dict[str, Quantity]

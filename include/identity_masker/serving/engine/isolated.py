@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,15 @@ class IsolatedMasker:
 
     def mask(self, images: Pixels, keys: Sequence[str]) -> Pixels:
         """As `masking.masker.Masker` says. Raises `ModelDiedError` when the process did not survive the call."""
+        return self.mask_while(images, keys, _nothing)
+
+    def mask_while(self, images: Pixels, keys: Sequence[str], meanwhile: Callable[[], None]) -> Pixels:
+        """As `mask`; `meanwhile()` is called while the process computes."""
         if self._calls is None or not self.alive:
             raise MaskerError("the process of the model has ended", fix="restart this server")
         self._arena.pixels(images.shape)[...] = images
         try:
-            return self._call(images.shape, self._arena.write_keys(keys))
+            return self._call(images.shape, self._arena.write_keys(keys), meanwhile)
         except (EOFError, OSError) as error:
             self.deaths += 1
             log.error("model_died", pictures=len(images), deaths=self.deaths)
@@ -120,9 +124,10 @@ class IsolatedMasker:
         self._process.kill()
         self._process.wait()
 
-    def _call(self, shape: tuple[int, ...], keys: int) -> Pixels:
+    def _call(self, shape: tuple[int, ...], keys: int, meanwhile: Callable[[], None]) -> Pixels:
         assert self._calls is not None  # noqa: S101 - callers looked
         tell(self._calls, {"shape": shape, "keys": keys})
+        meanwhile()
         answer = self._hear(self._calls, self._pid, self.call_seconds)
         raise_error(answer)
         if answer["dtype"] != "uint8":
@@ -148,7 +153,7 @@ class IsolatedMasker:
             try:
                 self._meet()
                 self._arena.pixels(noise.shape)[...] = noise
-                self._call(noise.shape, self._arena.write_keys([REVIVED]))
+                self._call(noise.shape, self._arena.write_keys([REVIVED]), _nothing)
                 return
             except (EOFError, OSError, MaskerError):
                 continue
@@ -164,3 +169,7 @@ class IsolatedMasker:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         return hear(channel)[0]
+
+
+def _nothing() -> None:
+    """What there is to do during a call that nobody has anything to do in."""

@@ -48,6 +48,12 @@ def test_a_server_has_time_to_drain_and_to_finish_before_it_is_killed() -> None:
     assert pod(made)["terminationGracePeriodSeconds"] > 4 + 10
 
 
+def test_a_server_measures_its_batch_unless_one_is_written_down() -> None:
+    assert "--batch" not in container(manifests.deployment(blueprint(), WANTED))["args"]
+    words = container(manifests.deployment(blueprint(batch=6), WANTED))["args"]
+    assert words[words.index("--batch") + 1] == "6"
+
+
 def test_a_deployment_selects_its_own_pods_and_never_writes_replicas() -> None:
     made = manifests.deployment(blueprint(), WANTED)
     selector = made["spec"]["selector"]["matchLabels"]
