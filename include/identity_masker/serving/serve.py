@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -75,8 +74,6 @@ def _serve(
         grace_seconds=options.grace_seconds,
         on_drain=server.drain,
     )
-    # Threads that wait for the interpreter get it after 1 ms rather than 5: answers of the model are not to wait.
-    sys.setswitchinterval(0.001)
     signal.signal(signal.SIGHUP, lambda _signal, _frame: server.reload())
     server.load(*loaders, failed=runner.stop)
     try:
