@@ -24,7 +24,7 @@ from identity_masker.serving.engine import loader
 BROKEN, SLOW, LEAKY = "3", "4", "5"
 SLOWER = 1.5
 FAILING_SHARE = 0.05
-LEAKING_SHARE = 0.125
+LEAKING_SHARE = 0.18
 
 
 class FaultyMasker:
