@@ -15,7 +15,7 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir --root-user-action=ignore "$(grep -m1 '^uv==' requirements.txt)" \
     && uv pip install --system --system-certs --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
        --constraint requirements.txt \
-       boto3 click fastapi fastapi-offline feast fsspec httptools httpx kubernetes mlflow-skinny numpy \
+       blake3 boto3 click fastapi fastapi-offline feast fsspec httptools httpx kubernetes mlflow-skinny numpy \
        onnxruntime opentelemetry-exporter-otlp-proto-http pillow prometheus-client psycopg[binary] pyarrow pydantic pydantic-settings \
        pyjwt[crypto] python-multipart pyyaml redis rich s3fs safetensors scipy \
        sqlalchemy structlog torch uvicorn uvloop \
@@ -33,6 +33,6 @@ ENV MASKER_CONFIG_DIR=/opt/masker/config \
     HOME=/tmp
 USER 10001:10001
 # Whatever the list above lacks ends the build here.
-RUN python3 -c 'import identity_masker.experiments.live, identity_masker.features.feast_objects, identity_masker.features.repository, identity_masker.masking.artifact, identity_masker.masking.examination, identity_masker.registry.examiners, identity_masker.release.status, identity_masker.serving.cluster.fleet, identity_masker.serving.fleet, identity_masker.serving.gateway, identity_masker.serving.serve, identity_masker.serving.smoke, identity_masker.telemetry.events, opentelemetry.exporter.otlp.proto.http.trace_exporter'
+RUN python3 -c 'import identity_masker.experiments.live, identity_masker.features.feast_objects, identity_masker.features.repository, identity_masker.masking.artifact, identity_masker.masking.examination, identity_masker.masking.graph_masker, identity_masker.registry.examiners, identity_masker.release.status, identity_masker.serving.cluster.fleet, identity_masker.serving.fleet, identity_masker.serving.gateway, identity_masker.serving.serve, identity_masker.serving.smoke, identity_masker.telemetry.events, opentelemetry.exporter.otlp.proto.http.trace_exporter'
 ENTRYPOINT ["masker"]
 CMD ["--help"]
