@@ -49,7 +49,7 @@ def run(images: int, kills: int, seed: int = SEED) -> None:
             killed += child.is_alive()
             child.kill()
             child.join()
-            left.append(len(list(Path(folder).glob("killed/store/datasets/folder/work/blocks/*/done.json"))))
+            left.append(len(list(Path(folder).glob("killed*/store/datasets/folder/work/blocks/*/done.json"))))
             known = VersionStore(places.store).semvers("folder")
             versions = max(versions, len(known))
             for version in known:
