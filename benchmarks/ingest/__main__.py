@@ -41,6 +41,7 @@ def main() -> None:
     one = parts.add_parser("kills", help="Ingestions killed at random moments, and what comes of it.")
     one.add_argument("--images", type=int, default=4000)
     one.add_argument("--kills", type=int, default=20)
+    one.add_argument("--seed", type=int, default=kills.SEED, help="Of the moments.")
     one = parts.add_parser("mixups", help="Pictures planted under wrong names that are found.")
     one.add_argument("--images", type=int, default=2040)
     one.add_argument("--planted", type=int, default=40)

@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from identity_masker.faces.content_hash import content_hash
 from identity_masker.faces.dataset_config import DatasetConfig
 from identity_masker.faces.decode import UndecodableError, decode_image
 from identity_masker.faces.formats import extension_fits, format_of, jpeg_quality
-from identity_masker.faces.normalise import Picture, aligned, as_image, content_hash, pixel_hash, square, square_points
+from identity_masker.faces.normalise import Picture, aligned, as_image, pixel_hash, square, square_points
 from identity_masker.faces.readers.source import FaceInput, Labels
 from identity_masker.faces.schema import PIXELS
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A usable input: `content_hash` is `normalise.content_hash` of the source, `image_hash` is SHA-256 of `pixels`.
+    """A usable input: `content_hash` is `content_hash` of the source, `image_hash` is SHA-256 of `pixels`.
 
     `side` is how many pixels of the source the square's side is long, `jpeg_quality` is None for other formats.
     """

@@ -118,7 +118,10 @@ def _once(texts: pd.Series) -> pd.Series:
     """Which texts occur once. Pandera's own check makes a Python text of each: four times the memory and the time."""
     import pandas as pd
 
-    codes = pa.chunked_array([texts.array]).combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    # pandas gives the pieces in which Arrow read the column, or one array where there is but one.
+    column = texts.array.__arrow_array__()
+    pieces = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    codes = np.concatenate([piece.indices.to_numpy() for piece in pieces.dictionary_encode().chunks])
     return pd.Series(np.bincount(codes)[codes] == 1, index=texts.index)
 
 
