@@ -15,7 +15,7 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir --root-user-action=ignore "$(grep -m1 '^uv==' requirements.txt)" \
     && uv pip install --system --system-certs --no-cache ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} \
        --constraint requirements.txt \
-       blake3 boto3 click fastapi fastapi-offline feast fsspec httptools httpx kubernetes mlflow-skinny numpy \
+       boto3 click fastapi fastapi-offline feast fsspec httptools httpx kubernetes mlflow-skinny numpy \
        onnxruntime opentelemetry-exporter-otlp-proto-http pillow prometheus-client psycopg[binary] pyarrow pydantic pydantic-settings \
        pyjwt[crypto] python-multipart pyyaml redis rich s3fs safetensors scipy \
        sqlalchemy structlog torch uvicorn uvloop \

@@ -15,7 +15,7 @@ from benchmarks.serving.processes import PROJECT, Server, server
 PEERS = Path(__file__).with_name("peers")
 ENVIRONMENTS = PROJECT / ".benchmark"
 LITSERVE, BENTOML = "litserve==0.2.19", "bentoml==1.4.39"
-SHARED = ("blake3", "onnxruntime", "numpy", "pillow", "pydantic-settings", "fsspec", "structlog", "pyyaml", "scipy", "uvloop",
+SHARED = ("onnxruntime", "numpy", "pillow", "pydantic-settings", "fsspec", "structlog", "pyyaml", "scipy", "uvloop",
           "httptools")  # fmt: skip
 """What this project's masker needs to run in a peer's handler, in the versions of our lock."""
 
