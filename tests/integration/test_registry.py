@@ -145,7 +145,7 @@ def test_a_run_has_parameters_curves_dataset_and_model(place: Place, first: Trai
     assert run.data.params["training.steps"] == "8"
     assert run.data.tags["dataset"] == place.dataset
     assert curve[-1].step == 8
-    assert kept == {"model/data/masker/model.json", "model/data/masker/weights.safetensors"}
+    assert kept == {f"model/data/masker/{name}" for name in ("model.json", "weights.safetensors", "graphs")}
 
 
 @pytest.mark.usefixtures("first")

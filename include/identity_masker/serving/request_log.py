@@ -31,9 +31,9 @@ DESCRIBED_RATE = 50.0
 does for a request, and what looks at descriptions needs thousands a night, not millions."""
 
 HELD_EVENTS = 50_000
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.01
 """The thread looks so often, at most: woken by every request, it would take the interpreter from the event loop in the
-middle of the next one."""
+middle of the next one. Requests of so long are lost to a SIGKILL."""
 
 CLOSE_SECONDS = 2.0
 OK = 200
