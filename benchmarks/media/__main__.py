@@ -91,7 +91,11 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--keep", type=Path, help="Folder for the two films.")
     options = parser.parse_args()
-    served = model.from_folder(options.model_dir) if options.model_dir else model.from_registry(options.version)
+    served = (
+        model.from_folder(options.model_dir, many=True)
+        if options.model_dir
+        else model.from_registry(options.version, many=True)
+    )
     with TemporaryDirectory(prefix="masker-bench-") as folder:
         os.environ["MASKER_HOME"] = folder
         kept = options.keep or Path(folder)

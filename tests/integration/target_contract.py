@@ -64,6 +64,14 @@ def gone(world: World, version: str) -> None:
         time.sleep(0.1)
 
 
+def settled(world: World, versions: list[str]) -> None:
+    """All model servers are of `versions`: one that two fleets made too many has drained and gone."""
+    deadline = time.monotonic() + world.patience
+    while [endpoint.version for endpoint in world.control.endpoints()] != versions:
+        assert time.monotonic() < deadline, world.control.endpoints()
+        time.sleep(0.1)
+
+
 class TargetContract:
     """Inherit and give a fixture `world`."""
 
@@ -128,4 +136,4 @@ class TargetContract:
                 driver.join()
             until(world, SOUND, ready(2))
             until(world, OTHER, ready(1))
-            assert [e.version for e in world.control.endpoints()] == [SOUND, SOUND, OTHER]
+            settled(world, [SOUND, SOUND, OTHER])

@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.integration.cluster_api import TROUBLES, Api, pod, serving
+from tests.integration.cluster_api import TROUBLES, Api, Document, pod, serving
 from tests.integration.fleet_processes import LIGHT, free_ports, until
 
+from identity_masker.errors import TemporaryError
 from identity_masker.serving import schema
 from identity_masker.serving.cluster import api as cluster_api
 from identity_masker.serving.cluster.api import Cluster
@@ -112,3 +114,15 @@ def test_a_database_that_is_locked_does_not_take_the_fleet_down(desk: Desk) -> N
         other.execute("ROLLBACK")
     other.close()
     desk.until("starting")
+
+
+@pytest.mark.parametrize("answer", [{"kind": "Status"}, {"groups": None}, {"groups": ["policy"]}, {"groups": [{}]}])
+def test_api_groups_that_are_none_are_asked_for_again(
+    tmp_path: Path, answer: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as (api, kubeconfig), closing(Cluster("masker", kubeconfig)) as cluster:
+        with monkeypatch.context() as patch:
+            patch.setattr(api, "answer", lambda *_: answer)
+            with pytest.raises(TemporaryError, match="not the API of a cluster"):
+                _ = cluster.budget_api
+        assert cluster.budget_api == "policy/v1"

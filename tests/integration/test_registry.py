@@ -9,26 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from click.testing import CliRunner
 from PIL import Image
 from tests.integration.fleet_processes import PROJECT, free_ports
-from tests.integration.mlflow_server import mlflow_server
+from tests.integration.registry_place import Place, forget_settings, masker, registry_place, trained
 
 from identity_masker import artifacts
 from identity_masker.cli import models as cli_models
 from identity_masker.errors import BadInputError, MaskerError, NotFoundError, TemporaryError
-from identity_masker.faces.data_repository import Places
-from identity_masker.faces.dataset_config import DatasetConfig
-from identity_masker.faces.ingest import ingest
-from identity_masker.faces.readers import RenderedReader
-from identity_masker.faces.versions import VersionStore
 from identity_masker.masking import artifact
 from identity_masker.masking.examination import Examiner
 from identity_masker.masking.gate import judge
@@ -36,7 +29,7 @@ from identity_masker.registry import examiners, flavor, model_card, models, pari
 from identity_masker.registry.evaluate_step import evaluate_step
 from identity_masker.registry.register_step import register_step
 from identity_masker.registry.semver import Lineage
-from identity_masker.registry.train_step import TrainOptions, TrainResult, train_step
+from identity_masker.registry.train_step import TrainResult
 from identity_masker.release import judge as release_judge
 from identity_masker.release.evidence import parse_evidence
 from identity_masker.release.policy import load_policy, parse_policy
@@ -53,75 +46,11 @@ pytestmark = [
     ),
 ]
 
-LOOK = {"size": 32, "widths": [4, 4, 6, 6], "hidden": 8}
-QUICK = {
-    "architecture": {"whole": LOOK, "head": LOOK, "face": LOOK, "avatars": 8},
-    "training": {"steps": 8, "batch": 8, "checkpoint_steps": 2, "rendered_share": 0.25},
-    "evaluation": {
-        "bootstrap": 20,
-        "encoder": {"size": 32, "widths": [4, 4, 6, 6], "embedding": 8, "steps": 2, "batch": 16},
-        "strong": {"views": 1, "steps": 2, "batch": 16},
-        "power": {"min_rank1_pixelated": 0.0, "min_rank1_identity": 0.0},
-        "judge": {"widths": [4, 4, 6, 6], "steps": 2, "batch": 16},
-    },
-    "gate": {
-        "max_rank1_strong_over_chance": 1000.0, "max_auc_strong": 1.0, "min_rank1_clear": 0.0, "min_people": 2,
-        "min_pose_r2_ratio": None,
-    },
-}  # fmt: skip
-STRICT = {**QUICK, "gate": {"min_rank1_clear": 1.0}}
-LONG = {**QUICK, "training": {**QUICK["training"], "steps": 400}}
-
-
-@dataclass
-class Place:
-    """Where everything of these tests lives, and the environment of processes that work there."""
-
-    folder: Path
-    uri: str
-    dataset: str
-    environment: dict[str, str]
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "config" / "models").mkdir(parents=True)
-    for name, content in {"quick": QUICK, "strict": STRICT, "long": LONG}.items():
-        (folder / "config" / "models" / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    patch = pytest.MonkeyPatch()
-    with mlflow_server(folder, free_ports()) as uri:
-        chosen = {
-            "MASKER_HOME": str(folder / "home"), "MASKER_CONFIG_DIR": str(folder / "config"),
-            "MASKER_MLFLOW_URI": uri, "MASKER_THREADS": "1",
-        }  # fmt: skip
-        for name, value in chosen.items():
-            patch.setenv(name, value)
-        _forget_settings()
-        yield Place(folder, uri, _dataset(), {**os.environ, **chosen})
-    patch.undo()
-    _forget_settings()
-
-
-def _forget_settings() -> None:
-    settings.cache_clear()
-    tracking.client.cache_clear()
-
-
-def _dataset() -> str:
-    """A small dataset version that counts as validated: that data are validated is tested elsewhere."""
-    config = DatasetConfig(name="people", reader=RenderedReader(people=24, images=120))
-    version = ingest(config, Places(settings().home, settings().store), workers=1).version
-    name, _, semver = version.rpartition("-")
-    VersionStore(settings().store).set_validation(name, semver, {"ok": True, "failed_rules": []})
-    return version
-
-
-def trained(place: Place, key: str, model: str = "quick") -> TrainResult:
-    options = TrainOptions(model=model, dataset=place.dataset, run_key=key, force=True)
-    result = train_step(options, lambda _progress: None)
-    assert result is not None
-    return result
+    with registry_place(tmp_path_factory.mktemp("registry")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +58,6 @@ def first(place: Place) -> TrainResult:
     result = trained(place, "dag/first")
     evaluate_step(result.run_id)
     return result
-
-
-def masker(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "identity_masker.cli", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_a_run_has_parameters_curves_dataset_and_model(place: Place, first: TrainResult) -> None:
@@ -463,7 +387,7 @@ def test_a_killed_training_goes_on_where_it_was(place: Place) -> None:
         process.send_signal(signal.SIGKILL)
     done = subprocess.run(command, env=place.environment, capture_output=True, text=True, timeout=300, check=True)
     result = json.loads(done.stdout)
-    assert 0 < result["resumed_from"] < result["steps"] == 400
+    assert 0 < result["resumed_from"] < result["steps"] == 120
     with tracking.calls() as mlflow:
         known = mlflow.search_runs([tracking.experiment_id()], "tags.`masker.run_key` = 'dag/killed'")
     assert [run.info.run_id for run in known] == [result["run_id"]]
@@ -473,12 +397,12 @@ def test_a_killed_training_goes_on_where_it_was(place: Place) -> None:
 def test_mlflow_away_is_a_temporary_error_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = f"http://127.0.0.1:{free_ports()}"
     monkeypatch.setenv("MASKER_MLFLOW_URI", nobody)
-    _forget_settings()
+    forget_settings()
     started = time.monotonic()
     try:
         with pytest.raises(TemporaryError, match=nobody):
             models.resolve("champion")
     finally:
         monkeypatch.setenv("MASKER_MLFLOW_URI", place.uri)
-        _forget_settings()
+        forget_settings()
     assert time.monotonic() - started < 10

@@ -98,7 +98,8 @@ def _media(options: dict[str, object], model_dir: Path | None, *, as_json: bool)
     from identity_masker.media.run import run
     from identity_masker.serving import model
 
-    served = model.from_folder(model_dir) if model_dir else model.from_registry(str(options["model"]))
+    reference = str(options["model"])
+    served = model.from_folder(model_dir, many=True) if model_dir else model.from_registry(reference, many=True)
     with MediaBar(interactive=settings().result is None) as bar:
         result = run(Options.model_validate(options), served, bar.stage)
     step.finish(result.short(), as_json=as_json)

@@ -116,7 +116,7 @@ def mask(job: str, chunk: int, as_json: bool) -> None:
 
     opened = Job(job)
     part = opened.chunk(chunk)
-    served = model.from_registry(opened.plan.model_version)
+    served = model.from_registry(opened.plan.model_version, many=True)
     with MediaBar(interactive=settings().result is None) as bar:
         advance = bar.stage("masking", part.last - part.first)
         done = mask_chunk(opened, chunk, served, FaceDetector(threads=settings().threads or 1), advance)

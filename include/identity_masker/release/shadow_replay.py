@@ -85,7 +85,9 @@ def shadow_replay(options: ReplayOptions) -> ReplayResult:
     dataset = options.dataset or sides.candidate.lineage.dataset
     images, keys = pictures(dataset, examiner.size, rule.pairs)
     log.info("replaying", candidate=sides.candidate.semver, champion=sides.champion.semver, pictures=len(images))
-    champion, candidate = (model.from_registry(side.version).masker for side in (sides.champion, sides.candidate))
+    champion, candidate = (
+        model.from_registry(side.version, many=True).masker for side in (sides.champion, sides.candidate)
+    )
     evidence = _asked(paired(champion, candidate, images, keys, examiner), rule)
     verdict = judge(options.policy, evidence)
     allowed = verdict.verdict == "promote" or (verdict.verdict == "hold" and not rule.required)

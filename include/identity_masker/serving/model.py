@@ -35,14 +35,14 @@ class ServedModel:
     close: Callable[[], None] = lambda: None
 
 
-def from_folder(folder: Path) -> ServedModel:
-    """The model saved in `folder`. Raises `NotFoundError` when there is none."""
-    return load(in_folder(folder))
+def from_folder(folder: Path, *, many: bool = False) -> ServedModel:
+    """The model saved in `folder`; `many`: for a job over many pictures. Raises `NotFoundError` when there is none."""
+    return load(in_folder(folder), many=many)
 
 
-def from_registry(reference: str) -> ServedModel:
-    """The registered version that `reference` means. Raises as `fetch` does."""
-    return load(fetch(reference))
+def from_registry(reference: str, *, many: bool = False) -> ServedModel:
+    """The registered version that `reference` means; `many`: for a job over many pictures. Raises as `fetch` does."""
+    return load(fetch(reference), many=many)
 
 
 class Fetched(NamedTuple):
@@ -107,9 +107,10 @@ def in_folder(folder: Path) -> Fetched:
     return Fetched(UNREGISTERED, "", folder)
 
 
-def load(fetched: Fetched) -> ServedModel:
-    """The model, in this process."""
+def load(fetched: Fetched, *, many: bool = False) -> ServedModel:
+    """The model, in this process; for `many` pictures on the GPU where there is one."""
     from identity_masker.masking import loading
 
     digest = artifacts.sha256_folder(fetched.folder)
-    return ServedModel(loading.load(fetched.folder), fetched.version, fetched.name(digest), digest)
+    masker = loading.load_for_many(fetched.folder) if many else loading.load(fetched.folder)
+    return ServedModel(masker, fetched.version, fetched.name(digest), digest)

@@ -121,3 +121,19 @@ def test_factors_that_are_no_numbers_raise_and_no_picture_comes_back(tmp_path: P
     artifact.export(masker, tmp_path)
     with pytest.raises(MaskerError, match="not a number"):
         GraphMasker(tmp_path / graph_files.FOLDER, SECRET).mask(faces(1, 64, 64), ["key"])
+
+
+def test_a_job_over_many_takes_the_graphs_where_there_is_no_gpu(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for driver in (tmp_path / "none", tmp_path):  # a machine without a driver, and one whose torch finds no GPU
+        monkeypatch.setattr(loading, "GPU_DRIVER", driver)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        assert isinstance(loading.load_for_many(folder), GraphMasker)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_job_over_many_computes_on_the_gpu(folder: Path) -> None:
+    masker = loading.load_for_many(folder)
+    assert isinstance(masker, FactorBottleneckMasker)
+    assert masker.device.type == "cuda"

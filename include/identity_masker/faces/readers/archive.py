@@ -11,13 +11,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, NamedTuple, Self
+from typing import IO, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from identity_masker.errors import BadInputError
 from identity_masker.faces.decode import Limits, UndecodableError, check_bytes
-from identity_masker.faces.readers.files import check_file, read_file, stamp
+from identity_masker.faces.readers.files import LocalReader, check_file, read_file, stamp
 from identity_masker.faces.readers.folder import NamedBy, person
 from identity_masker.faces.readers.source import FaceInput, Listed, etag_of, pack, unpack
 
@@ -37,19 +37,16 @@ class _Member(NamedTuple):
     regular: bool
 
 
-class ArchiveReader(BaseModel):
+class ArchiveReader(LocalReader):
     """Every file in the archive; a folder that holds all others, as archives often have, names nobody.
 
     A compressed tar can only be read from its beginning, so each part of an ingestion goes through all that lies
     before it; a zip or a plain tar is read at the right place.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["archive"] = "archive"
     path: Path = Field(default=Path(), description="The archive; `--source` sets it.")
     identity: NamedBy = Field(default="first_folder", description="Which folder on a file's path names the person.")
-    images: int | None = Field(default=None, ge=1, description="Read so many files, chosen by a hash of their names.")
 
     def listing(self) -> Iterator[Listed]:
         check_file(self.path, f"an archive: {', '.join(ENDINGS)}")
@@ -77,15 +74,6 @@ class ArchiveReader(BaseModel):
             # On the disk, not in memory: the pictures of a block may be large.
             with tempfile.TemporaryDirectory() as folder:
                 yield self._from_compressed_tar(listed, Path(folder))
-
-    def limited(self, images: int) -> Self:
-        return self.model_copy(update={"images": images})
-
-    def threads(self, workers: int) -> int:
-        return workers
-
-    def origin(self) -> str:
-        return str(self.path.absolute())
 
     def _members(self) -> Iterator[_Member]:
         with self._errors():

@@ -7,26 +7,24 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from identity_masker.errors import BadInputError
-from identity_masker.faces.readers.files import check_folder, read_file, stamp, text, walk
+from identity_masker.faces.readers.files import LocalReader, check_folder, read_file, stamp, text, walk
 from identity_masker.faces.readers.source import FaceInput, Labels, Listed, etag_of, pack, unpack
 from identity_masker.faces.readers.text_table import read_table
 
 _ANCHORS = 10
 
 
-class CelebaReader(BaseModel):
+class CelebaReader(LocalReader):
     """Every picture in `pictures`, and every one that `people` names.
 
     A name in the list without a picture is refused as missing, a picture that no list names has no identity.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["celeba"] = "celeba"
     path: Path = Field(default=Path(), description="The collection's folder; `--source` sets it.")
@@ -36,7 +34,6 @@ class CelebaReader(BaseModel):
     landmarks: str | None = Field(
         default="list_landmarks_align_celeba.txt", description="Five points in pixels of `pictures`; null for none."
     )
-    images: int | None = Field(default=None, ge=1, description="Read so many files, chosen by a hash of their names.")
 
     def listing(self) -> Iterator[Listed]:
         check_folder(self.path, "the folder of CelebA")
@@ -53,15 +50,6 @@ class CelebaReader(BaseModel):
     @contextlib.contextmanager
     def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
         yield map(_opened, listed)
-
-    def limited(self, images: int) -> Self:
-        return self.model_copy(update={"images": images})
-
-    def threads(self, workers: int) -> int:
-        return workers
-
-    def origin(self) -> str:
-        return str(self.path.absolute())
 
 
 def _opened(one: Listed) -> FaceInput:

@@ -96,19 +96,13 @@ def listed(path: Path, folder: Path, identity: str | None) -> Listed:
     return Listed(text(relative.as_posix()), identity, stamp(path), os.fsencode(relative))
 
 
-class FilesReader(BaseModel):
-    """What readers of a folder's files share: a file of it is one input, and its key is its path in the folder."""
+class LocalReader(BaseModel):
+    """What readers of a path on this machine share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
-    images: int | None = Field(default=None, ge=1, description="Read so many files, chosen by a hash of their names.")
-
-    @contextlib.contextmanager
-    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
-        yield (
-            FaceInput(one.name, one.identity, partial(read_file, self.path / os.fsdecode(one.key))) for one in listed
-        )
+    images: int | None = Field(default=None, ge=1, description="Read so many inputs, chosen by a hash of their names.")
 
     def limited(self, images: int) -> Self:
         return self.model_copy(update={"images": images})
@@ -118,6 +112,16 @@ class FilesReader(BaseModel):
 
     def origin(self) -> str:
         return str(self.path.absolute())
+
+
+class FilesReader(LocalReader):
+    """A file of the folder is one input, and its key is its path in the folder."""
+
+    @contextlib.contextmanager
+    def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
+        yield (
+            FaceInput(one.name, one.identity, partial(read_file, self.path / os.fsdecode(one.key))) for one in listed
+        )
 
 
 def text(name: str) -> str:

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from identity_masker.faces.decode import Limits, UndecodableError
-from identity_masker.faces.readers.files import check_folder, stamp, text, walk
+from identity_masker.faces.readers.files import LocalReader, check_folder, stamp, text, walk
 from identity_masker.faces.readers.folder import NamedBy, person
 from identity_masker.faces.readers.source import FaceInput, Labels, Listed, etag_of, pack, unpack
 from identity_masker.faces.readers.workers import in_order
@@ -27,13 +27,11 @@ ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 Pixels = NDArray[np.uint8]
 
 
-class VideoReader(BaseModel):
+class VideoReader(LocalReader):
     """Frames of every file under `path`: one input a frame, refused when there is not exactly one face in it.
 
     A video in a person's folder shows that person, one at the top shows whom its name says.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["video"] = "video"
     path: Path = Field(default=Path(), description="A video, or a folder of them; `--source` sets it.")
@@ -45,7 +43,6 @@ class VideoReader(BaseModel):
     threshold: float = Field(default=0.4, gt=0, lt=1, description="How sure a finding must be to count as a face.")
     margin: float = Field(default=0.5, ge=0, le=2, description="Room around a face, in heights of it on each side.")
     max_pixels: int = Field(default=25_000_000, ge=1, description="Width times height of a frame.")
-    images: int | None = Field(default=None, ge=1, description="Read so many frames, chosen by a hash of their names.")
 
     def listing(self) -> Iterator[Listed]:
         if self.path.is_file():
@@ -66,15 +63,6 @@ class VideoReader(BaseModel):
         for file, of_file in groupby(listed, key=lambda one: str(unpack(one.key)["path"])):
             frames = _decoded(Path(os.fsdecode(bytes.fromhex(file))), list(of_file), self.max_pixels)
             yield from in_order(partial(self._cut, detector), frames, workers)
-
-    def limited(self, images: int) -> Self:
-        return self.model_copy(update={"images": images})
-
-    def threads(self, workers: int) -> int:
-        return workers
-
-    def origin(self) -> str:
-        return str(self.path.absolute())
 
     def _frames(self, path: Path, folder: Path) -> Iterator[Listed]:
         relative = path.relative_to(folder)

@@ -59,8 +59,16 @@ class Cluster:
         return self._newest("autoscaling", ("v2", "v2beta2"))
 
     def _newest(self, group: str, known: tuple[str, ...]) -> str:
-        groups = {found["name"]: found["versions"] for found in self._call("GET", "/apis")["groups"]}
-        offered = {version["version"] for version in groups.get(group, [])}
+        answer = self._call("GET", "/apis")
+        try:
+            offered = {
+                version["version"]
+                for found in answer["groups"]
+                if found["name"] == group
+                for version in found["versions"]
+            }
+        except (KeyError, TypeError) as error:
+            raise _no_api(f"API groups that are none: {str(answer)[:200]}") from error
         for version in known:
             if version in offered:
                 return f"{group}/{version}"
