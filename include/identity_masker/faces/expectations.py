@@ -41,14 +41,20 @@ def judge(
 
 
 def needed(tables: Mapping[Table, pd.DataFrame], rules: Mapping[str, Rule]) -> dict[Table, pd.DataFrame]:
-    """Of `tables` only the columns that `judge` looks at, so that the others need not be kept; raises as it does."""
+    """Of `tables` only what `judge` looks at, so that the rest need not be kept; raises as it does.
+
+    Numbers come in 64 bits: Great Expectations copies all columns for each rule, and compares numbers of 32 bits one
+    by one in Python.
+    """
     _check_columns(tables, rules)
-    return {table: rows[_columns(table, rows, rules)] for table, rows in tables.items()}
+    return {table: _narrow(table, rows, rules) for table, rows in tables.items()}
 
 
-def _columns(table: Table, rows: pd.DataFrame, rules: Mapping[str, Rule]) -> list[str]:
+def _narrow(table: Table, rows: pd.DataFrame, rules: Mapping[str, Rule]) -> pd.DataFrame:
     wanted = {KEYS[table], _PARTNER, *(rule.column for rule in rules.values() if rule.table == table)}
-    return [name for name in rows.columns if name in wanted]
+    chosen = rows[[name for name in rows.columns if name in wanted]]
+    wide = {"float32": "float64", "int32": "int64"}
+    return chosen.astype({name: wide[str(kind)] for name, kind in chosen.dtypes.items() if str(kind) in wide})
 
 
 def _details(rule: Rule, failing: list[dict[str, Any]], key: str | None, rows: pd.DataFrame) -> tuple[str, ...]:
@@ -98,7 +104,6 @@ def _judge_table(
         suite.add_expectation(_expectation(name, rule))
     validation = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=batch, suite=suite))
     key = KEYS[table]
-    asked = _asked(rows, rules, key)
     result_format = {"result_format": "COMPLETE", "partial_unexpected_count": EXAMPLES}
     checkpoint = context.checkpoints.add(
         gx.Checkpoint(
@@ -108,21 +113,10 @@ def _judge_table(
             result_format=result_format | ({"unexpected_index_column_names": [key]} if key else {}),
         )
     )
-    run = checkpoint.run(batch_parameters={"dataframe": asked}, run_id=gx.RunIdentifier(run_name=run_name))
+    run = checkpoint.run(batch_parameters={"dataframe": rows}, run_id=gx.RunIdentifier(run_name=run_name))
     (outcome,) = run.run_results.values()
     judged = {result.expectation_config.meta["rule"]: result for result in outcome.results}
     return {name: _finding(name, rule, judged[name], key, rows) for name, rule in rules.items()}
-
-
-def _asked(rows: pd.DataFrame, rules: Mapping[str, Rule], key: str | None) -> pd.DataFrame:
-    """The columns of `rows` that `rules` ask of, and `key`, with numbers in 64 bits.
-
-    Great Expectations copies all columns for each rule, and compares numbers of 32 bits one by one in Python.
-    """
-    columns = dict.fromkeys([*([key] if key else []), *(rule.column for rule in rules.values())])
-    wide = {"float32": "float64", "int32": "int64"}
-    kinds = {name: wide[str(rows[name].dtype)] for name in columns if str(rows[name].dtype) in wide}
-    return rows[list(columns)].astype(kinds)
 
 
 def _expectation(name: str, rule: Rule) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -43,7 +44,11 @@ def image_table(manifest: pa.Table, descriptors: pa.Table) -> pd.DataFrame:
 
 
 def give_back() -> None:
-    """Give memory that is not used any more back to the system: Arrow and the C library keep it for later."""
+    """Give memory that is not used any more back to the system: Arrow and the C library keep it for later.
+
+    Pandera leaves the table that it looked at in a cycle of references, which is broken first.
+    """
+    gc.collect()
     for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
         pool.release_unused()
 
