@@ -12,6 +12,8 @@ import pytest
 from tests.unit.telemetry.events.samples import request, stored
 
 from identity_masker import artifacts
+from identity_masker.faces.ingest import PART_BLOCKS
+from identity_masker.faces.plan import BLOCK
 from identity_masker.settings import PROJECT
 from identity_masker.stack import airflow_settings
 from identity_masker.telemetry.events import EventLog
@@ -71,6 +73,17 @@ def test_faces_are_ingested_and_validated_by_local_processes(environment: dict[s
     assert report["inputs"] == 60
     assert artifacts.read_json(str(validated))["version"] == report["version"]
     assert "ingested" in done.stdout + done.stderr, "the step's log lines are in the task's log"
+
+
+def test_a_large_source_is_read_in_parts_each_a_task(environment: dict[str, str]) -> None:
+    images, before = PART_BLOCKS * BLOCK + 1, results(environment, "ingest")
+    done = run(environment, "ingest_faces", images=images)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    (run_folder,) = {path.parents[2] for path in results(environment, "ingest")} - {path.parents[2] for path in before}
+    read = [artifacts.read_json(str(path)) for path in run_folder.glob("read/*/*.json")]
+    assert sorted((part["part"], part["blocks"], part["found"]) for part in read) == [(0, PART_BLOCKS, 0), (1, 1, 0)]
+    (ingested,) = run_folder.glob("ingest/-1/*.json")
+    assert artifacts.read_json(str(ingested))["inputs"] == images
 
 
 def test_the_event_log_is_compacted_into_the_store(environment: dict[str, str]) -> None:
