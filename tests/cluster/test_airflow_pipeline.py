@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 from tests.cluster.kube import container, ended
-from tests.cluster.world import World
+from tests.cluster.world import BUCKET, World
+from tests.unit.media.footage import scene, write
 
 from identity_masker import artifacts
 from identity_masker.registry import tracking
@@ -50,11 +52,15 @@ def test_only_training_and_evaluation_held_a_gpu(world: World) -> None:
     assert {task for task, gpus in limits.items() if gpus == "1"} == {"train", "evaluate"}
 
 
-def test_results_are_in_airflow_and_in_the_store(
-    world: World, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process reaches the store too."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, world.variables[name])
+
+
+@pytest.mark.usefixtures("store")
+def test_results_are_in_airflow_and_in_the_store(world: World, runs: dict[str, Run]) -> None:
     for dag, steps in STEPS.items():
         for task in steps:
             stored = artifacts.join(
@@ -85,3 +91,23 @@ def test_deployed_masker_answers(runs: dict[str, Run], world: World, serving: st
     deployed = world.airflow.api.xcom(runs["deploy_masker"], "deploy")
     assert answer.headers["x-model-version"] == deployed["semver"]
     assert answer.content != sent
+
+
+@pytest.mark.usefixtures("store")
+def test_a_video_is_masked_in_pods(runs: dict[str, Run], world: World, tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", scene(12)).read_bytes()
+    source = f"s3://{BUCKET}/media/film.mp4"
+    artifacts.write_bytes(source, film)
+    version = world.airflow.api.xcom(runs["deploy_masker"], "deploy")["version"]
+    run = world.airflow.api.trigger("mask_media", {"source": source, "version": version})
+    for _ in follow.chain(world.airflow.api, run, ["mask_media"], timeout=600):
+        pass
+    pods = {pod["metadata"]["labels"]["task_id"]: pod for pod in world.namespace.pods(dag_id="mask_media")}
+    gpus = {task: container(pod)["resources"]["limits"].get("nvidia.com/gpu") for task, pod in pods.items()}
+    assert gpus == {"plan": None, "detect": None, "track": None, "mask": "1", "assemble": None}
+    report = world.airflow.api.xcom(run, "assemble")
+    assert (report["counts"]["frames"], report["written"], report["skipped_count"]) == (12, 1, 0)
+    assert report["counts"]["faces"] > 0
+    masked = artifacts.read_bytes(f"s3://{BUCKET}/media/film.masked.mp4")
+    assert masked[4:8] == film[4:8] == b"ftyp"
+    assert masked != film
