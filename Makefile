@@ -52,7 +52,7 @@ test: setup ## Run the tests that need neither a cluster nor a running Airflow
 test-stack: setup ## Run the tests that start Airflow, alone and with the whole stack
 	$(PYTEST) -m stack $(STACK)
 
-test-drills: setup ## Run the drills of releases under live traffic: leaks, shadows, blue-green, rolling
+test-drills: setup ## Run the drills of releases and experiments under live traffic
 	$(PYTEST) -m drill $(DRILLS)
 
 test-cluster: setup ## Run the tests marked `cluster` against KUBECONFIG, with STEP_IMAGE and SERVING_IMAGE

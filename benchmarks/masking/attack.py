@@ -25,18 +25,18 @@ from identity_masker.masking.report import before_after
 from identity_masker.masking.strength import Weakened
 
 KEY = "the benchmark's"
-ENCODER_STEPS = 1500
+UNET_STEPS, UNET_STEPS_LEAN, UNET_STEPS_QUICK = 1500, 600, 4
 LEAN_PEOPLE = 192
-Maker = Callable[[Path, FaceSet, torch.device], Masker]
+Maker = Callable[[Path, FaceSet, torch.device, int], Masker]
+"""From the folder, people to learn from, a device, and steps to learn in."""
 
 
-def _ours(folder: Path, faces: FaceSet, device: torch.device) -> Masker:
+def _ours(folder: Path, faces: FaceSet, device: torch.device, steps: int) -> Masker:
     return artifact.load(folder / MASKER, KEY, device)
 
 
-def _unet(folder: Path, faces: FaceSet, device: torch.device) -> Masker:
-    reader = artifact.load(folder / MASKER, KEY).network
-    return rivals.train_unet(faces, reader, device, steps=ENCODER_STEPS if len(faces) > 1000 else 4)
+def _unet(folder: Path, faces: FaceSet, device: torch.device, steps: int) -> Masker:
+    return rivals.train_unet(faces, artifact.load(folder / MASKER, KEY).network, device, steps=steps)
 
 
 MAKERS: dict[str, Maker] = {
@@ -48,7 +48,7 @@ MAKERS: dict[str, Maker] = {
     "pixelation 16": lambda *given: Pixelation(16),
     "blur 4": lambda *given: rivals.Blur(4.0),
     "blur 8": lambda *given: rivals.Blur(8.0),
-    "k-same 10": lambda folder, faces, device: rivals.KSame(faces.images, min(10, len(faces) - 1)),
+    "k-same 10": lambda folder, faces, device, steps: rivals.KSame(faces.images, min(10, len(faces) - 1)),
     "untouched": lambda *given: IdentityMap(),
 }
 
@@ -85,7 +85,8 @@ def _attack(folder: Path, model: str, name: str, device: str, *, lean: bool, qui
     size = config.evaluation.size
     known = people.Split(split.attacker.first, LEAN_PEOPLE) if lean else split.attacker
     attacker, test = known.draw(size, workers), split.test.draw(size, workers)
-    masker = MAKERS[name](folder, (split.validation if lean else split.train).draw(size, workers), choose(device))
+    steps = UNET_STEPS_QUICK if quick else UNET_STEPS_LEAN if lean else UNET_STEPS
+    masker = MAKERS[name](folder, split.train.draw(size, workers), choose(device), steps)
     settings = (_leaner(config.evaluation) if lean else config.evaluation).model_copy(update={"device": device})
     if not name.startswith("ours"):
         settings = settings.model_copy(update={"motion": None, "parrot": None, "inversion": None})

@@ -25,6 +25,7 @@ from identity_masker.serving.units import unit
 from identity_masker.telemetry.events.reading import newest
 
 __all__ = ["place"]
+pytestmark = pytest.mark.drill
 USERS = [f"user-{k}" for k in range(30)]
 UNIT_KEY = "of the test"
 SEMVERS = {"control": "1.0.0", "warm": "1.0.1"}

@@ -310,6 +310,19 @@ def test_a_version_is_reproduced_to_the_bit(place: Place, first: TrainResult) ->
     assert len(models.versions()) == before
 
 
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="needs the repository")
+def test_a_version_of_another_commit_is_trained_by_the_code_of_that_commit(
+    place: Place, first: TrainResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_step(first.run_id)
+    git = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(git, cwd=PROJECT, check=True, capture_output=True, text=True).stdout.strip()
+    runs.get_run(first.run_id).set_tags({"code_commit": commit})
+    monkeypatch.setattr(reproduce.provenance, "code_sha256", lambda: "another")
+    result = reproduce.reproduce("1.0.0")
+    assert (result.code, result.equal, result.largest_difference) == (commit, True, 0.0)
+
+
 def test_code_that_git_does_not_know_cannot_be_reproduced(
     place: Place, first: TrainResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ def load(url: str, rate: int = RATE, *options: str) -> Iterator[Load]:
         made._thread.join(60)
 
 
+@pytest.mark.drill
 def test_a_healthy_release_reaches_all_traffic_without_a_failed_request(stage: Stage) -> None:
     with load(stage.base) as traffic:
         rollout = stage.start(SOUND)
@@ -209,6 +210,7 @@ def test_a_release_whose_latency_is_half_as_long_again_is_rolled_back_by_itself(
     assert paced.shares() == {"1": 1.0}
 
 
+@pytest.mark.drill
 def test_when_the_driver_dies_for_good_the_champion_has_all_traffic_after_the_lease(stage: Stage) -> None:
     with load(stage.base):
         stage.start(SOUND)

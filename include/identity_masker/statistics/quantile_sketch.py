@@ -46,7 +46,7 @@ class SortedSample:
             place = np.multiply(shares, self.values.size - 1.0)
             lower = np.floor(place).astype(np.intp)
             upper = np.minimum(lower + 1, self.values.size - 1)
-            return self.values[lower] + (place - lower) * (self.values[upper] - self.values[lower])
+            return _between(self.values[lower], self.values[upper], place - lower)
         middle = (np.cumsum(self.weights) - 0.5 * self.weights) / self.count
         return np.interp(shares, middle, self.values)
 
@@ -68,6 +68,12 @@ class SortedSample:
     def _observations(self, positions: NDArray[np.intp]) -> Floats:
         """How many observations stand before each of `positions`."""
         return positions.astype(np.float64) if self.weights is None else self.total[positions]
+
+
+def _between(low: Floats, high: Floats, part: Floats) -> Floats:
+    """`part` of the way from `low` to `high`, from the nearer end: to the bit as numpy's, so that ties fall alike."""
+    gap = high - low
+    return np.where(part < 0.5, low + gap * part, high - gap * (1.0 - part))
 
 
 class QuantileSketch:

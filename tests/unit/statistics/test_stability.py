@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -21,6 +21,7 @@ values = st.lists(st.integers(-6, 6) | st.floats(-10, 10), min_size=2, max_size=
 
 
 @given(values, values, st.integers(2, 12))
+@example([1, -4], [0, 0], 5)
 @settings(max_examples=80, deadline=None)
 def test_stability_index_of_stored_bins_is_that_of_the_two_samples(a: list[float], b: list[float], bins: int) -> None:
     reference, current = SortedSample.of(a), SortedSample.of(b)
