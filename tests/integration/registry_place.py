@@ -24,6 +24,14 @@ from identity_masker.registry import tracking
 from identity_masker.registry.train_step import TrainOptions, TrainResult, train_step
 from identity_masker.settings import settings
 
+LIBRARIES = pytest.mark.filterwarnings(
+    "ignore:_NoneStep.value will soon raise:DeprecationWarning",
+    "ignore:unclosed:ResourceWarning",
+    "ignore:.*:FutureWarning:mlflow",
+    "ignore:.*AnyType:UserWarning",  # MLflow warns of the type hints of its own classes
+)
+"""What MLflow and DVC warn of in themselves."""
+
 LOOK = {"size": 32, "widths": [4, 4, 6, 6], "hidden": 8}
 QUICK = {
     "architecture": {"whole": LOOK, "head": LOOK, "face": LOOK, "avatars": 8},

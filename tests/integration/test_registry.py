@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from html import unescape
@@ -17,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from tests.integration.fleet_processes import PROJECT, free_ports
-from tests.integration.registry_place import Place, forget_settings, masker, registry_place, trained
+from tests.integration.registry_place import LIBRARIES, Place, forget_settings, masker, registry_place, trained
 
 from identity_masker import artifacts
 from identity_masker.cli import models as cli_models
@@ -36,15 +34,7 @@ from identity_masker.release.policy import load_policy, parse_policy
 from identity_masker.release.shadow_replay import ReplayOptions, shadow_replay
 from identity_masker.settings import settings
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings(
-        "ignore:_NoneStep.value will soon raise:DeprecationWarning",
-        "ignore:unclosed:ResourceWarning",
-        "ignore:.*:FutureWarning:mlflow",
-        "ignore:.*AnyType:UserWarning",  # MLflow warns of the type hints of its own classes
-    ),
-]
+pytestmark = [pytest.mark.timeout(600), LIBRARIES]
 
 
 @pytest.fixture(scope="module")
@@ -383,28 +373,6 @@ def test_an_unknown_dataset_is_bad_input(place: Place) -> None:
     assert done.returncode == 2
     assert "people-9.9.9" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_killed_training_goes_on_where_it_was(place: Place) -> None:
-    command = [
-        sys.executable, "-m", "identity_masker.cli", "train", "--model", "long", "--dataset", place.dataset,
-        "--run-key", "dag/killed", "--json",
-    ]  # fmt: skip
-    checkpoint = place.folder / "home" / "store" / "checkpoints" / "dag" / "killed" / "checkpoint.pt"
-    with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not checkpoint.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-    done = subprocess.run(command, env=place.environment, capture_output=True, text=True, timeout=300, check=True)
-    result = json.loads(done.stdout)
-    assert 0 < result["resumed_from"] < result["steps"] == 120
-    with tracking.calls() as mlflow:
-        known = mlflow.search_runs([tracking.experiment_id()], "tags.`masker.run_key` = 'dag/killed'")
-    assert [run.info.run_id for run in known] == [result["run_id"]]
-    assert not checkpoint.exists()
 
 
 def test_mlflow_away_is_a_temporary_error_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
