@@ -1,4 +1,7 @@
-"""How many faces a second one core draws, at 64, 128 and 256 pixels. The project asks for 300 at 64."""
+"""`python -m benchmarks.render`: how many faces a second one core draws, at 64, 128 and 256 pixels.
+
+The project asks for 300 at 64.
+"""
 
 from __future__ import annotations
 
