@@ -13,16 +13,11 @@ from pathlib import Path
 import torch
 from tests.integration.registered_models import registered
 from tests.integration.test_serving import untrained
+from tests.integration.validated_dataset import validated_dataset
 from tests.unit.serving.examiners import small_examiner
 
-from identity_masker.faces.data_repository import Places
-from identity_masker.faces.dataset_config import DatasetConfig
-from identity_masker.faces.ingest import ingest
-from identity_masker.faces.readers import RenderedReader
-from identity_masker.faces.versions import VersionStore
 from identity_masker.masking import artifact
 from identity_masker.registry import examiners, models, run_files, runs
-from identity_masker.settings import settings
 
 ASTRAY = -3.0
 """What every weight is multiplied by: the factors that the network reads leave the range of faces."""
@@ -33,7 +28,7 @@ def main() -> None:
     appoint_examiner(folder / "examiner")
     masker = untrained(folder / "masker", 0)
     go_astray(masker)
-    print(registered(masker, folder / "model", "astray", dataset()).version)
+    print(registered(masker, folder / "model", "astray", validated_dataset(people=40, images=400)).version)
 
 
 def go_astray(folder: Path) -> None:
@@ -43,15 +38,6 @@ def go_astray(folder: Path) -> None:
         for parameter in masker.network.parameters():
             parameter.mul_(ASTRAY)
     artifact.save(masker, folder)
-
-
-def dataset() -> str:
-    """A dataset version that counts as validated: that data are validated is tested elsewhere."""
-    config = DatasetConfig(name="people", reader=RenderedReader(people=40, images=400))
-    version = ingest(config, Places(settings().home, settings().store), workers=1).version
-    name, _, semver = version.rpartition("-")
-    VersionStore(settings().store).set_validation(name, semver, {"ok": True, "failed_rules": []})
-    return version
 
 
 def appoint_examiner(folder: Path) -> None:

@@ -14,12 +14,8 @@ import pytest
 import yaml
 from tests.integration.fleet_processes import free_ports
 from tests.integration.mlflow_server import mlflow_server
+from tests.integration.validated_dataset import validated_dataset
 
-from identity_masker.faces.data_repository import Places
-from identity_masker.faces.dataset_config import DatasetConfig
-from identity_masker.faces.ingest import ingest
-from identity_masker.faces.readers import RenderedReader
-from identity_masker.faces.versions import VersionStore
 from identity_masker.registry import tracking
 from identity_masker.registry.train_step import TrainOptions, TrainResult, train_step
 from identity_masker.settings import settings
@@ -76,22 +72,13 @@ def registry_place(folder: Path) -> Iterator[Place]:
         for name, value in chosen.items():
             patch.setenv(name, value)
         forget_settings()
-        yield Place(folder, uri, _dataset(), {**os.environ, **chosen})
+        yield Place(folder, uri, validated_dataset(people=24, images=120), {**os.environ, **chosen})
     forget_settings()
 
 
 def forget_settings() -> None:
     settings.cache_clear()
     tracking.client.cache_clear()
-
-
-def _dataset() -> str:
-    """A small dataset version that counts as validated: that data are validated is tested elsewhere."""
-    config = DatasetConfig(name="people", reader=RenderedReader(people=24, images=120))
-    version = ingest(config, Places(settings().home, settings().store), workers=1).version
-    name, _, semver = version.rpartition("-")
-    VersionStore(settings().store).set_validation(name, semver, {"ok": True, "failed_rules": []})
-    return version
 
 
 def trained(place: Place, key: str, model: str = "quick") -> TrainResult:

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.fleet_processes import free_ports
 from tests.integration.mlflow_server import mlflow_server
 from tests.integration.test_serving import untrained
+from tests.integration.validated_dataset import validated_dataset
 from tests.unit.telemetry.events.samples import request
 
 from identity_masker import artifacts
@@ -25,12 +26,7 @@ from identity_masker.drift.model_reference import ReferenceResult, make_model_re
 from identity_masker.drift.night_check import judge_window
 from identity_masker.drift.policy import DriftPolicy
 from identity_masker.errors import NotFoundError
-from identity_masker.faces.data_repository import Places
-from identity_masker.faces.dataset_config import DatasetConfig
-from identity_masker.faces.ingest import ingest
-from identity_masker.faces.readers import RenderedReader
 from identity_masker.faces.snapshot import open_snapshot
-from identity_masker.faces.versions import VersionStore
 from identity_masker.masking import artifact
 from identity_masker.registry import flavor, models, runs, tracking
 from identity_masker.registry.semver import Lineage
@@ -72,10 +68,7 @@ def _forget() -> None:
 @pytest.fixture(scope="module")
 def made(home: Path) -> ReferenceResult:
     """A registered masker with random weights, and the reference of the dataset that it says it was trained on."""
-    config = DatasetConfig(name="people", reader=RenderedReader(people=60, images=600))
-    dataset = str(ingest(config, Places(settings().home, settings().store), workers=1).version)
-    name, _, semver = dataset.rpartition("-")
-    VersionStore(settings().store).set_validation(name, semver, {"ok": True, "failed_rules": []})
+    dataset = validated_dataset(people=60, images=600)
     folder = untrained(home / "masker", 0)
     run = runs.open_run("drift-reference", "test", {"dataset": dataset})
     flavor.save(folder, artifact.load(folder).size, home / "model")
