@@ -22,7 +22,7 @@ from identity_masker.faces.readers.folder import NamedBy, person
 from identity_masker.faces.readers.source import FaceInput, Listed, etag_of, pack, unpack
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
+_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 _NAMED = 2
 """Folders on the path of a file whose first folder may be that of the whole collection."""
 
@@ -85,7 +85,7 @@ class ArchiveReader(LocalReader):
 
     def _from_compressed_tar(self, listed: Sequence[Listed], folder: Path) -> Iterator[FaceInput]:
         wanted = {unpack(one.key)["at"]: one for one in listed}
-        with self._errors(), tarfile.open(self.path, "r|*") as archive:
+        with self._errors(), tarfile.open(self.path) as archive:
             for member in archive:
                 one = wanted.pop(member.offset_data, None)
                 if one is not None:
@@ -101,9 +101,10 @@ class ArchiveReader(LocalReader):
         except _DAMAGES as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # trouble of the disk, not of the archive
+            what, _, _attempts = str(error).partition(":\n")
             raise BadInputError(
                 "the archive cannot be read",
-                got=f"{self.path}: {type(error).__name__}: {error}",
+                got=f"{self.path}: {type(error).__name__}: {what}",
                 allowed=f"a whole archive: {', '.join(ENDINGS)}",
                 fix="copy or download it again",
             ) from error
@@ -118,13 +119,14 @@ def _from_zip(archive: zipfile.ZipFile, listed: Sequence[Listed]) -> Iterator[Fa
 def _zip_members(path: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(path) as archive:
         for at, info in enumerate(archive.infolist()):
-            if not info.is_dir():
+            if not info.filename.endswith("/"):  # `is_dir` stumbles over an empty name
                 yield _Member(_inside(info.filename), f"{info.file_size}-{info.CRC:08x}", at, info.file_size, True)
 
 
 def _tar_members(path: Path) -> Iterator[_Member]:
     when = stamp(path)
-    with tarfile.open(path, "r|*") as archive:
+    # Not as a stream ("r|*"), which stumbles over optional fields of gzip's header: python/cpython#107398.
+    with tarfile.open(path) as archive:
         for info in archive:
             archive.members.clear()  # type: ignore[attr-defined] # it would keep what it has seen
             if not info.isdir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -91,6 +92,32 @@ def test_a_truncated_archive_is_refused_as_a_whole(name: str, tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     with pytest.raises(BadInputError, match=r"archive cannot be read.*copy or download it again"):
         list(ArchiveReader(path=path).listing())
+
+
+@pytest.mark.parametrize("length", range(12))
+def test_an_archive_that_ends_in_its_header_is_refused(length: int, tmp_path: Path) -> None:
+    path = make(FILES, tmp_path / "a.tgz")
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(BadInputError, match="archive cannot be read"):
+        list(ArchiveReader(path=path).listing())
+
+
+def test_optional_fields_in_the_header_of_a_tgz_are_passed_over(tmp_path: Path) -> None:
+    path = make(FILES, tmp_path / "a.tgz")
+    plain = gzip.decompress(path.read_bytes())
+    body = gzip.compress(plain)[10:]
+    path.write_bytes(b"\x1f\x8b\x08\x04" + bytes(6) + b"\x04\x00" + b"HELM" + body)
+    assert len(people(ArchiveReader(path=path))) == len(FILES)
+
+
+def test_a_zip_of_a_later_version_of_the_format_is_refused_and_a_member_without_a_name_gets_one(tmp_path: Path) -> None:
+    whole = zipped({"x": b"a picture"}, tmp_path / "a.zip").read_bytes()
+    directory = whole.rindex(b"PK\x01\x02")
+    (tmp_path / "a.zip").write_bytes(whole[: directory + 6] + b"\xff" + whole[directory + 7 :])
+    with pytest.raises(BadInputError, match=r"zip file version 25\.5"):
+        list(ArchiveReader(path=tmp_path / "a.zip").listing())
+    (tmp_path / "a.zip").write_bytes(whole[: directory + 46] + b"\0" + whole[directory + 47 :])
+    assert list(people(ArchiveReader(path=tmp_path / "a.zip"))) == ["unnamed"]
 
 
 @settings(max_examples=60, deadline=None)
