@@ -22,8 +22,16 @@ CHUNK_BYTES = 1 << 20
 
 
 def split(uri: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of `uri` and the path in it."""
-    system, path = fsspec.core.url_to_fs(uri)
+    """The file system of `uri` and the path in it. Raises `BadInputError` for a store of an unknown kind."""
+    try:
+        system, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise BadInputError(
+            "the URI leads to a kind of store that is not read here",
+            got=f"{uri}: {error}",
+            allowed="s3://…, file://… or a path",
+            fix="copy the file to such a place, or install the file system of fsspec that reads it",
+        ) from error
     return system, cast(str, path)
 
 

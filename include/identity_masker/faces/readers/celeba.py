@@ -14,7 +14,7 @@ from pydantic import Field
 
 from identity_masker.errors import BadInputError
 from identity_masker.faces.readers.files import LocalReader, check_folder, read_file, stamp, text, walk
-from identity_masker.faces.readers.source import FaceInput, Labels, Listed, etag_of, pack, unpack
+from identity_masker.faces.readers.source import FARTHEST, FaceInput, Labels, Listed, etag_of, pack, unpack
 from identity_masker.faces.readers.text_table import read_table
 
 _ANCHORS = 10
@@ -91,7 +91,7 @@ def _numbers(name: str, fields: list[str], path: Path) -> list[float]:
         numbers = [float(field) for field in fields]
     except ValueError:
         numbers = []
-    if len(numbers) != _ANCHORS or not np.isfinite(numbers).all():
+    if len(numbers) != _ANCHORS or not (np.abs(numbers) <= FARTHEST).all():
         raise BadInputError(
             "the list of points has something else in it",
             got=f"{path.name}: {name} {' '.join(fields[:12])}",

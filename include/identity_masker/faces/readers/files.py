@@ -59,7 +59,7 @@ def stamp(path: Path) -> str:
     """Size and time of last change of what `path` leads to: another stamp, another content."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # the latter of a name with a zero byte, which no file has
         return GONE
     if not os.access(path, os.R_OK):
         return UNREADABLE
@@ -84,6 +84,8 @@ def read_file(path: Path, limits: Limits) -> bytes:
     except FileNotFoundError as error:
         link = ", a link to nothing" if path.is_symlink() else ""
         raise UndecodableError("not_a_file" if link else "missing", got=f"{path.name}{link}") from error
+    except ValueError as error:
+        raise UndecodableError("missing", got=f"{path.name!r}: {error}") from error
     except OSError as error:
         raise UndecodableError("unreadable", got=f"{path.name}: {error.strerror}") from error
     check_bytes(len(content), limits)

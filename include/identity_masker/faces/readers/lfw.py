@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,10 @@ from pydantic import Field
 from identity_masker.errors import BadInputError
 from identity_masker.faces.readers.files import FilesReader, check_file, check_folder, listed, text, walk
 from identity_masker.faces.readers.source import Listed
+
+_NO_TEXT = "\ufffd"
+_NUMBER = re.compile(r"[0-9]{1,4}")
+"""Names of files have room for four digits."""
 
 
 class LfwReader(FilesReader):
@@ -35,15 +40,15 @@ class LfwReader(FilesReader):
     def _named(self, people: Path) -> Iterator[Path]:
         """The files that a list of people stands for: `George_W_Bush	530` for the pictures 1 to 530."""
         check_file(people, "a list of people of LFW")
-        for number, line in enumerate(people.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(people.read_text("utf-8", errors="replace").splitlines(), start=1):
             fields = line.split()
-            if len(fields) == 1 and fields[0].isdigit():
+            if len(fields) == 1 and fields[0].isdecimal():
                 continue  # how many sets there are, or how many people are in the next one
-            if len(fields) != 2 or not fields[1].isdigit() or "/" in fields[0]:
+            if len(fields) != 2 or not _NUMBER.fullmatch(fields[1]) or "/" in fields[0] or _NO_TEXT in line:
                 raise BadInputError(
                     "a line of the list of people cannot be read",
                     got=f"{people.name}, line {number}: {line[:80]!r}",
-                    allowed="a name and a number of pictures, with a tab between them",
+                    allowed="UTF-8: a name and a number of pictures, at most 9999, with a tab between them",
                     fix="correct the line",
                 )
             for shot in range(1, int(fields[1]) + 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,14 @@ from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.anchors import ANCHORS
 from identity_masker.faces.decode import Limits, UndecodableError, check_bytes
 from identity_masker.faces.readers.files import GONE, read_file, stamp
-from identity_masker.faces.readers.source import FaceInput, Labels, Listed, etag_of, pack, unpack
+from identity_masker.faces.readers.source import FARTHEST, FaceInput, Labels, Listed, etag_of, pack, unpack
 
 ENDINGS = (".parquet", ".csv")
 URI, IDENTITY, NAME, ETAG = "uri", "identity", "name", "etag"
 POINTS = tuple(f"{anchor}_{axis}" for anchor in ANCHORS for axis in "xy")
 _ROWS_AT_ONCE = 8192
+_DAMAGES = (pa.ArrowException, OSError, ValueError, OverflowError)
+"""What Arrow raises for damage: its own errors, OSError without a number, those of values that Python cannot hold."""
 _WAITING = 8
 """Threads to a core that wait for an object store."""
 
@@ -50,9 +53,8 @@ class ManifestReader(BaseModel):
     def listing(self) -> Iterator[Listed]:
         etags = _Etags()
         folder = self.path.rpartition("/")[0] or "."
-        for table in self._tables():
-            for row in table.to_pylist():
-                yield _listed(row, folder, etags)
+        for row in self._rows():
+            yield _listed(row, folder, etags)
 
     @contextlib.contextmanager
     def open(self, listed: Sequence[Listed], workers: int) -> Iterator[Iterator[FaceInput]]:
@@ -67,7 +69,7 @@ class ManifestReader(BaseModel):
     def origin(self) -> str:
         return str(Path(self.path).absolute()) if artifacts.is_local(self.path) else self.path
 
-    def _tables(self) -> Iterator[pa.Table]:
+    def _rows(self) -> Iterator[dict[str, Any]]:
         if not self.path or not artifacts.exists(self.path):
             raise NotFoundError(
                 "the manifest does not exist", got=self.path or "no path", fix="pass it with --source FILE"
@@ -84,12 +86,14 @@ class ManifestReader(BaseModel):
                     _check_columns(parquet.schema_arrow.names, self.path)
                     batches = parquet.iter_batches(_ROWS_AT_ONCE)
                 for batch in batches:
-                    yield pa.Table.from_batches([batch])
-        except pa.ArrowInvalid as error:
+                    yield from batch.to_pylist()
+        except _DAMAGES as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # trouble of the disk or the store, not of the manifest
             raise BadInputError(
                 "the manifest cannot be read",
-                got=f"{self.path}: {str(error).splitlines()[0]}",
-                allowed="Parquet, or CSV with a header and commas between its fields",
+                got=f"{self.path}: {str(error).partition(chr(10))[0]}",
+                allowed="Parquet, or CSV in UTF-8 with a header and commas between its fields",
                 fix="write it anew",
             ) from error
 
@@ -127,14 +131,15 @@ def _texts() -> Any:
 
 def _check_columns(columns: list[str], path: str) -> None:
     points = [name for name in POINTS if name in columns]
-    if {URI, IDENTITY} <= set(columns) and len(points) in (0, len(POINTS)):
+    once = len(set(columns)) == len(columns)
+    if once and {URI, IDENTITY} <= set(columns) and len(points) in (0, len(POINTS)):
         return
     marks = [mark for mark in (";", "\t", "|") if any(mark in column for column in columns)]
     delimiter = f"; its fields seem to be separated by {marks[0]!r}" if marks else ""
     raise BadInputError(
         "the manifest does not have the columns of one",
         got=f"{path}: {', '.join(columns)}{delimiter}",
-        allowed=f"{URI} and {IDENTITY}, and all or none of {', '.join(POINTS)}",
+        allowed=f"each column once, {URI} and {IDENTITY}, and all or none of {', '.join(POINTS)}",
         fix="rename the columns, or write the file with commas between its fields",
     )
 
@@ -142,19 +147,41 @@ def _check_columns(columns: list[str], path: str) -> None:
 def _listed(row: dict[str, Any], folder: str, etags: _Etags) -> Listed:
     given = str(row.pop(URI) or "")
     identity, name, etag = row.pop(IDENTITY), row.pop(NAME, None), row.pop(ETAG, None)
-    points = [row.pop(column, None) for column in POINTS]
+    points = _points(given, [row.pop(column, None) for column in POINTS])
     uri = given if "://" in given or given.startswith("/") else artifacts.join(folder, given)
     facts = {
         "uri": uri,
-        "anchors": None if None in points else [float(point) for point in points],
-        "attributes": {column: _plain(value) for column, value in row.items() if value is not None},
+        "anchors": points,
+        "attributes": {column: _plain(value) for column, value in row.items() if not _is_missing(value)},
     }
     return Listed(
         str(name or given),
-        None if identity is None else str(identity),
+        None if _is_missing(identity) else str(identity) or None,
         etag_of(etag or etags.of(uri), facts),
         pack(**facts),
     )
+
+
+def _points(uri: str, points: list[Any]) -> list[float] | None:
+    if any(map(_is_missing, points)):
+        return None
+    try:
+        numbers = [float(point) for point in points]
+    except (TypeError, ValueError):
+        numbers = []
+    if not numbers or max(map(abs, numbers)) > FARTHEST:
+        raise BadInputError(
+            "the manifest has points that are none of a picture",
+            got=f"{points} for {uri[:200]}",
+            allowed="pixels, or nothing in all ten columns",
+            fix="correct the row",
+        )
+    return numbers
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a cell is empty: pandas writes NaN for it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _plain(value: Any) -> bool | int | float | str:

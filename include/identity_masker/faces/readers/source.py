@@ -19,6 +19,9 @@ BATCH = 256
 
 Attribute = bool | int | float | str
 
+FARTHEST = 1e9
+"""Pixels. A point that is farther away is not in a picture."""
+
 
 @dataclass(frozen=True)
 class Labels:

@@ -56,9 +56,12 @@ def test_a_list_of_lfw_names_its_pictures_also_missing_ones(lfw: Path) -> None:
     assert isinstance(found["Bo_Li/Bo_Li_0001.jpg"], bytes)
 
 
-@pytest.mark.parametrize("line", ["Ada_Byron,1", "Ada_Byron\t../../x", "a/b\t1", "Ada_Byron\t1\t2\t3"])
+@pytest.mark.parametrize(
+    "line",
+    ["Ada_Byron,1", "Ada_Byron\t../../x", "a/b\t1", "Ada_Byron\t1\t2\t3", "Ada\t99999999", "Ada\t²", "Zoë\t1"],
+)
 def test_a_wrong_line_in_a_list_of_lfw_is_named(line: str, lfw: Path) -> None:
-    (lfw / "people.txt").write_text(f"Bo_Li\t1\n{line}\n")
+    (lfw / "people.txt").write_bytes(f"Bo_Li\t1\n{line}\n".encode("latin-1"))
     with pytest.raises(BadInputError, match=r"people\.txt, line 2"):
         list(LfwReader(path=lfw, people=lfw / "people.txt").listing())
 
