@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from identity_masker.errors import BadInputError
 
 EXTENSIONS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+
+_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+"""RuntimeError is what zipfile raises for an encrypted entry, and of its kind for what it does not know."""
 
 
 class Archive:
@@ -23,7 +28,7 @@ class Archive:
         for entry in file.infolist() if isinstance(file, zipfile.ZipFile) else file.getmembers():
             name = entry.filename if isinstance(entry, zipfile.ZipInfo) else entry.name
             pure = PurePosixPath(name)
-            if _is_file(entry) and not pure.is_absolute() and ".." not in pure.parts:
+            if _is_file(entry) and pure.parts and not pure.is_absolute() and ".." not in pure.parts:
                 self._entries[name] = entry
 
     def names(self) -> list[str]:
@@ -35,8 +40,14 @@ class Archive:
         return entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size
 
     def read(self, name: str, most: int) -> bytes:
-        """The first `most` bytes of an entry; whatever the archive says of its size, no more are unpacked."""
-        entry = self._entries[name]
+        """The first `most` bytes of an entry; whatever the archive says of its size, no more are unpacked.
+
+        Raises `BadInputError` for an entry that is damaged or encrypted.
+        """
+        with _damage("the file in the archive cannot be read", name):
+            return self._read(self._entries[name], most)
+
+    def _read(self, entry: zipfile.ZipInfo | tarfile.TarInfo, most: int) -> bytes:
         if isinstance(entry, zipfile.ZipInfo):
             assert isinstance(self._file, zipfile.ZipFile)  # noqa: S101 - entries are of their file
             with self._file.open(entry) as file:
@@ -50,22 +61,37 @@ def _is_file(entry: zipfile.ZipInfo | tarfile.TarInfo) -> bool:
     if isinstance(entry, tarfile.TarInfo):
         return entry.isfile()
     mode = entry.external_attr >> 16
-    return not entry.is_dir() and (not mode or not stat.S_IFMT(mode) or stat.S_ISREG(mode))
+    # `is_dir` stumbles over an empty name.
+    return not entry.filename.endswith("/") and (not mode or not stat.S_IFMT(mode) or stat.S_ISREG(mode))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Archive]:
     """Raises `BadInputError` for a file that is no archive or is damaged."""
+    with ExitStack() as stack:
+        with _damage("the archive cannot be read", path.name):
+            file = _file(path)
+            stack.callback(file.close)
+            found = Archive(file)
+        yield found
+
+
+def _file(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
+    return zipfile.ZipFile(path) if path.name.lower().endswith(".zip") else tarfile.open(path)
+
+
+@contextmanager
+def _damage(what: str, name: str) -> Iterator[None]:
     try:
-        if path.name.lower().endswith(".zip"):
-            with zipfile.ZipFile(path) as packed:
-                yield Archive(packed)
-        else:
-            with tarfile.open(path) as rolled:
-                yield Archive(rolled)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        yield
+    except _DAMAGES as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # trouble of the disk; a damaged place in the archive is an invalid one
         raise BadInputError(
-            "the archive cannot be read", got=f"{path.name}: {error}", allowed=", ".join(EXTENSIONS)
+            what,
+            got=f"{name}: {str(error).partition(chr(10))[0]}",
+            allowed=f"a whole archive without a password: {', '.join(EXTENSIONS)}",
+            fix="make or copy it again",
         ) from error
 
 

@@ -25,6 +25,7 @@ ALIASES = {"application/x-zip-compressed": ZIP, "application/tar": TAR, "applica
 TAR_BYTES = 1 << 20
 """Of the headers and the padding of a tar."""
 
+_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 _HIDDEN = ("__MACOSX/", ".")
 
 
@@ -81,7 +82,7 @@ def unpack(kind: str, body: bytes, limits: BundleLimits) -> list[Entry]:
                 body = _bounded(inner, limits.bytes + TAR_BYTES)
         files = _zipped(body, limits) if kind == ZIP else _tarred(body, limits)
         return _found(list(_within(files, limits)))
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except _DAMAGES as error:
         raise _unreadable(kind, str(error)) from error
     except RuntimeError as error:  # what zipfile raises for an encrypted file
         raise _unreadable(kind, str(error).partition(":")[0]) from error
@@ -117,7 +118,7 @@ def safe_name(name: str) -> str:
 def _zipped(body: bytes, limits: BundleLimits) -> Iterator[Entry]:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         for info in archive.infolist():
-            if not info.is_dir():
+            if not info.filename.endswith("/"):  # `is_dir` stumbles over an empty name
                 with archive.open(info) as file:
                     yield Entry(info.filename, _bounded(file, limits.file_bytes))
 

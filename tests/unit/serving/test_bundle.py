@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import tarfile
@@ -7,7 +8,7 @@ import zipfile
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity_masker.serving.bundle import GZIP, TAR, ZIP, BundleLimits, Entry, kind_of, pack, safe_name, unpack
@@ -88,6 +89,30 @@ def test_a_bomb_that_a_zip_hides_is_not_unpacked() -> None:
 @pytest.mark.parametrize("body", [b"nonsense", b"PK\x03\x04" + bytes(40), b"\x1f\x8b" + bytes(20), zipped(FILES)[:-30]])
 def test_what_is_no_archive_is_422(kind: str, body: bytes) -> None:
     assert refusal(kind, body) == (422, "bundle_unreadable")
+
+
+def test_a_file_without_a_name_gets_one() -> None:
+    body = bytearray(zipped([Entry("a", b"first")]))
+    body[30] = body[body.rindex(b"PK\x01\x02") + 46] = 0
+    assert unpack(ZIP, bytes(body), LIMITS) == [Entry("picture", b"first")]
+
+
+@pytest.mark.parametrize(("mark", "at", "width"), [(b"PK\x01\x02", 46, 1), (b"PK\x05\x06", 16, 4)])
+def test_a_zip_with_a_wrong_name_or_place_in_its_directory_is_422(mark: bytes, at: int, width: int) -> None:
+    body = bytearray(zipped([Entry("é.png", b"first")]))
+    place = body.rindex(mark) + at
+    body[place : place + width] = b"\xff" * width
+    assert refusal(ZIP, bytes(body)) == (422, "bundle_unreadable")
+
+
+@settings(max_examples=100, deadline=None)
+@given(kind=st.sampled_from([ZIP, TAR, GZIP]), data=st.data())
+def test_a_damaged_archive_is_read_or_refused_and_nothing_else(kind: str, data: st.DataObject) -> None:
+    damaged = bytearray(gzip.compress(pack(TAR, FILES)) if kind == GZIP else pack(kind, FILES))
+    for _ in range(data.draw(st.integers(1, 6))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(HttpError):
+        unpack(kind, bytes(damaged[: data.draw(st.integers(0, len(damaged)))]), LIMITS)
 
 
 def test_an_archive_without_files_is_422() -> None:
