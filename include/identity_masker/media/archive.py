@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -15,7 +16,8 @@ from identity_masker.errors import BadInputError
 
 EXTENSIONS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+_COMPRESSION = (zlib.error, lzma.LZMAError, EOFError, OSError)  # bzip2 raises OSError
+_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, *_COMPRESSION, ValueError, RuntimeError)
 """RuntimeError is what zipfile raises for an encrypted entry, and of its kind for what it does not know."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import os
 import tarfile
 import tempfile
@@ -22,7 +23,8 @@ from identity_masker.faces.readers.folder import NamedBy, person
 from identity_masker.faces.readers.source import FaceInput, Listed, etag_of, pack, unpack
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+_COMPRESSION = (zlib.error, lzma.LZMAError, EOFError, OSError)  # bzip2 raises OSError
+_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, *_COMPRESSION, ValueError, NotImplementedError)
 _NAMED = 2
 """Folders on the path of a file whose first folder may be that of the whole collection."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -100,6 +101,17 @@ def test_an_archive_that_ends_in_its_header_is_refused(length: int, tmp_path: Pa
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(BadInputError, match="archive cannot be read"):
         list(ArchiveReader(path=path).listing())
+
+
+@pytest.mark.parametrize("name", ["a.tar.bz2", "a.tar.xz"])
+def test_damage_in_the_middle_of_a_compressed_tar_is_of_the_archive(name: str, tmp_path: Path) -> None:
+    noise = {f"ada/{row}.jpg": random.Random(row).randbytes(100_000) for row in range(20)}
+    content = bytearray(make(noise, tmp_path / name).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 5000] = b"\xff" * 5000
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInputError, match="archive cannot be read"):
+        list(ArchiveReader(path=tmp_path / name).listing())
 
 
 def test_optional_fields_in_the_header_of_a_tgz_are_passed_over(tmp_path: Path) -> None:
