@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import errno
-import lzma
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from identity_masker.errors import BadInputError
+from identity_masker.faces.archive_damage import DAMAGES, first_line, is_folder
 
 EXTENSIONS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
-
-_COMPRESSION = (zlib.error, lzma.LZMAError, EOFError, OSError)  # bzip2 raises OSError
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, *_COMPRESSION, ValueError, RuntimeError)
-"""RuntimeError is what zipfile raises for an encrypted entry, and of its kind for what it does not know."""
 
 
 class Archive:
@@ -63,8 +58,7 @@ def _is_file(entry: zipfile.ZipInfo | tarfile.TarInfo) -> bool:
     if isinstance(entry, tarfile.TarInfo):
         return entry.isfile()
     mode = entry.external_attr >> 16
-    # `is_dir` stumbles over an empty name.
-    return not entry.filename.endswith("/") and (not mode or not stat.S_IFMT(mode) or stat.S_ISREG(mode))
+    return not is_folder(entry) and (not mode or not stat.S_IFMT(mode) or stat.S_ISREG(mode))
 
 
 @contextmanager
@@ -86,12 +80,12 @@ def _file(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
 def _damage(what: str, name: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGES as error:
+    except DAMAGES as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # trouble of the disk; a damaged place in the archive is an invalid one
         raise BadInputError(
             what,
-            got=f"{name}: {str(error).partition(chr(10))[0]}",
+            got=f"{name}: {first_line(error)}",
             allowed=f"a whole archive without a password: {', '.join(EXTENSIONS)}",
             fix="make or copy it again",
         ) from error

@@ -9,7 +9,6 @@ import gzip
 import io
 import tarfile
 import zipfile
-import zlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import IO, NamedTuple
@@ -17,6 +16,7 @@ from typing import IO, NamedTuple
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from identity_masker.faces.archive_damage import DAMAGES, is_folder
 from identity_masker.serving.problem import HttpError
 
 ZIP, TAR, GZIP, FORM = "application/zip", "application/x-tar", "application/gzip", "multipart/form-data"
@@ -25,7 +25,6 @@ ALIASES = {"application/x-zip-compressed": ZIP, "application/tar": TAR, "applica
 TAR_BYTES = 1 << 20
 """Of the headers and the padding of a tar."""
 
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 _HIDDEN = ("__MACOSX/", ".")
 
 
@@ -82,10 +81,10 @@ def unpack(kind: str, body: bytes, limits: BundleLimits) -> list[Entry]:
                 body = _bounded(inner, limits.bytes + TAR_BYTES)
         files = _zipped(body, limits) if kind == ZIP else _tarred(body, limits)
         return _found(list(_within(files, limits)))
-    except _DAMAGES as error:
-        raise _unreadable(kind, str(error)) from error
     except RuntimeError as error:  # what zipfile raises for an encrypted file
         raise _unreadable(kind, str(error).partition(":")[0]) from error
+    except DAMAGES as error:
+        raise _unreadable(kind, str(error)) from error
 
 
 def pack(kind: str, entries: Sequence[Entry]) -> bytes:
@@ -118,7 +117,7 @@ def safe_name(name: str) -> str:
 def _zipped(body: bytes, limits: BundleLimits) -> Iterator[Entry]:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         for info in archive.infolist():
-            if not info.filename.endswith("/"):  # `is_dir` stumbles over an empty name
+            if not is_folder(info):
                 with archive.open(info) as file:
                     yield Entry(info.filename, _bounded(file, limits.file_bytes))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import lzma
 import os
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,14 +15,13 @@ from typing import IO, Any, Literal, NamedTuple
 from pydantic import Field
 
 from identity_masker.errors import BadInputError
+from identity_masker.faces.archive_damage import DAMAGES, first_line, is_folder
 from identity_masker.faces.decode import Limits, UndecodableError, check_bytes
 from identity_masker.faces.readers.files import LocalReader, check_file, read_file, stamp
 from identity_masker.faces.readers.folder import NamedBy, person
 from identity_masker.faces.readers.source import FaceInput, Listed, etag_of, pack, unpack
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_COMPRESSION = (zlib.error, lzma.LZMAError, EOFError, OSError)  # bzip2 raises OSError
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, *_COMPRESSION, ValueError, NotImplementedError)
 _NAMED = 2
 """Folders on the path of a file whose first folder may be that of the whole collection."""
 
@@ -100,13 +97,12 @@ class ArchiveReader(LocalReader):
         """Damage of the archive itself in words; of a file in it the file is refused."""
         try:
             yield
-        except _DAMAGES as error:
+        except DAMAGES as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # trouble of the disk, not of the archive
-            what, _, _attempts = str(error).partition(":\n")
             raise BadInputError(
                 "the archive cannot be read",
-                got=f"{self.path}: {type(error).__name__}: {what}",
+                got=f"{self.path}: {type(error).__name__}: {first_line(error)}",
                 allowed=f"a whole archive: {', '.join(ENDINGS)}",
                 fix="copy or download it again",
             ) from error
@@ -121,7 +117,7 @@ def _from_zip(archive: zipfile.ZipFile, listed: Sequence[Listed]) -> Iterator[Fa
 def _zip_members(path: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(path) as archive:
         for at, info in enumerate(archive.infolist()):
-            if not info.filename.endswith("/"):  # `is_dir` stumbles over an empty name
+            if not is_folder(info):
                 yield _Member(_inside(info.filename), f"{info.file_size}-{info.CRC:08x}", at, info.file_size, True)
 
 
@@ -153,9 +149,9 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits
     try:
         with archive.open(info) as file:
             content = file.read(limits.max_bytes + 1)
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or compressed in a way that is not read here
+    except RuntimeError as error:  # encrypted, or compressed in a way that is not read here
         raise UndecodableError("unreadable", got=f"{info.filename}: {error}") from error
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise UndecodableError("corrupt", got=f"{info.filename}: {error}") from error
     check_bytes(len(content), limits)
     return content

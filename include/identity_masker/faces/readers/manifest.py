@@ -171,7 +171,7 @@ def _points(uri: str, points: list[Any]) -> list[float] | None:
         numbers = []
     if not numbers or max(map(abs, numbers)) > FARTHEST:
         raise BadInputError(
-            "the manifest has points that are none of a picture",
+            "the manifest has points that lie in no picture",
             got=f"{points} for {uri[:200]}",
             allowed="pixels, or nothing in all ten columns",
             fix="correct the row",
