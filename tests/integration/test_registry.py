@@ -68,10 +68,9 @@ def test_a_client_of_mlflow_leaves_the_metrics_of_its_process_alone() -> None:
 
 
 def test_a_finished_training_is_given_back(place: Place, first: TrainResult) -> None:
-    started = time.monotonic()
     again = trained(place, "dag/first")
+    assert again.reused
     assert again.model_copy(update={"reused": False}) == first
-    assert time.monotonic() - started < 10
 
 
 def test_the_evaluation_is_stored_whole_and_given_back(first: TrainResult) -> None:
@@ -386,4 +385,4 @@ def test_mlflow_away_is_a_temporary_error_at_once(place: Place, monkeypatch: pyt
     finally:
         monkeypatch.setenv("MASKER_MLFLOW_URI", place.uri)
         forget_settings()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # MLflow's own client tries again for four minutes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -53,9 +52,7 @@ def test_a_slow_store_costs_the_deadline_and_its_late_answer_is_kept() -> None:
 
     async def work() -> None:
         world = World(look_up, deadline=0.02)
-        started = time.monotonic()
         assert await world.known.of("a") == {}
-        assert time.monotonic() - started < 5
         answer.set()
         while world.known._waiting:
             await asyncio.sleep(0.01)

@@ -6,7 +6,6 @@ import io
 import json
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -97,9 +96,8 @@ def test_a_deadline_that_passes_while_the_picture_waits_is_504_and_the_model_nev
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(ask, http.base_url, x_consistency_key="first")
         wait_for(lambda: samples(http, "masker_server_places_taken").popitem()[1] == 1)
-        began = time.monotonic()
         late = ask(http.base_url, x_consistency_key="late", x_request_timeout="0.3")
-        assert time.monotonic() - began < 1.5  # not the two seconds of the server's own limit
+        assert not first.done()  # which the server's own limit of two seconds would have ended
         masker.gate.set()
         assert first.result().status_code == 200
     problem(late, 504, "deadline")
@@ -115,17 +113,17 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
     server.use(served_model(masker))
     with running(server.app) as url, httpx.Client(base_url=url) as http, ThreadPoolExecutor(6) as pool:
         masker.calls.clear()
+        masker.gate.clear()
         short = ask(url, x_request_timeout="0.1")
         assert "at least 0.25" in str(problem(short, 504, "deadline_too_short")["detail"])
         waiting = [pool.submit(ask, url) for _ in range(5)]
         wait_for(lambda: samples(http, "masker_server_places_taken").popitem()[1] == 5)
-        began = time.monotonic()
-        unreachable = ask(url, x_request_timeout="0.5")
-        assert time.monotonic() - began < 0.25
-        problem(unreachable, 503, "deadline_unreachable")
+        problem(unreachable := ask(url, x_request_timeout="0.5"), 503, "deadline_unreachable")
+        assert not any(future.done() for future in waiting)
+        masker.gate.set()
         assert int(unreachable.headers["retry-after"]) >= 1
         assert [future.result().status_code for future in waiting] == [200] * 5
-        assert ask(url, x_request_timeout="2").status_code == 200
+        assert ask(url, x_request_timeout="20").status_code == 200
         assert len(masker.calls) == 6
     server.close()
 
