@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.unit.alerts.endpoint import endpoint
 
 from identity_masker.alerts.notify import notify
 from identity_masker.settings import settings
+from identity_masker.telemetry import logs
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +49,15 @@ def test_a_step_of_a_dag_run_names_it(place: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_where_nothing_works_it_is_in_the_log_and_nothing_is_raised(
-    place: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], variable: str, value: str
+    place: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     place.setenv(variable, value)
     settings.cache_clear()
+    stream = io.StringIO()
+    logs.configure(level="INFO", correlation_id="", stream=stream, json_lines=True)
     found = notify(alert("the disk is full"))
     assert found.meaning == "logged"
-    out = "".join(capfd.readouterr())
+    out = stream.getvalue()
     assert "the disk is full" in out
     assert "planted" not in out
 
