@@ -54,8 +54,7 @@ class Stopwatch:
 
 
 def read(path: Path) -> list[Images]:
-    times = video.probe(path).times
-    return [frame.pixels for frame in video.frames(path, times[0], times[-1])]
+    return [frame.pixels for frame in video.frames(path, video.probe(path).times)]
 
 
 def jumps(frames: list[Images]) -> float:

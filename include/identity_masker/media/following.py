@@ -29,7 +29,7 @@ def _detect(plan: Plan, chunk: Chunk, detector: FaceDetector, advance: Advance) 
     times = plan.times(chunk)
     found: dict[int, list[Box]] = {}
     with video_file(plan, chunk) as path:
-        for frame in video.frames(path, times[0], times[-1]):
+        for frame in video.frames(path, times):
             found[frame.time] = [
                 Box(x=square.x, y=square.y, side=square.side, score=face.score)
                 for face in faces.find(frame.pixels, detector)

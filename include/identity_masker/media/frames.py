@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError
 from identity_masker.masking.masker import Masker
-from identity_masker.media import faces, video
+from identity_masker.media import faces, video, video_writing
 from identity_masker.media.following import Advance
 from identity_masker.media.job import Counts, Detections, Doubt, Job, Masked
 from identity_masker.media.pictures import UNSURE
@@ -28,7 +28,7 @@ def mask_frames(job: Job, chunk: Chunk, masker: Masker, advance: Advance) -> Mas
     assert chunk.video is not None  # noqa: S101 - of a video
     regions = job.people(chunk.video).frames[chunk.first : chunk.last]
     with TemporaryDirectory(prefix="masker-media-") as folder, video_file(plan, chunk) as path:
-        segment = Path(folder) / f"{chunk.number}.{video.SEGMENT}"
+        segment = Path(folder) / f"{chunk.number}.{video_writing.SEGMENT}"
         covered = _write(plan, chunk, path, segment, regions, masker, advance)
         if segment.exists():
             artifacts.put_file(job.segment(chunk.number), segment)
@@ -53,14 +53,14 @@ def _write(
     """Write the segment; the frames (of the chunk) in which a face was covered, since it could not be masked."""
     times = plan.times(chunk)
     position = {time: at for at, time in enumerate(times)}
-    coming = video.frames(path, times[0], times[-1])
+    coming = video.frames(path, times)
     first = next(coming, None)
     if first is None:
         return set()
     covered: set[int] = set()
     video_plan = plan.videos[chunk.video or 0]
-    extension = video.written_as(plan.target_of(video_plan.name))
-    with video.SegmentWriter(segment, extension, video_plan.facts, first.pixels.shape[:2]) as writer:
+    extension = video_writing.written_as(plan.target_of(video_plan.name))
+    with video_writing.SegmentWriter(segment, extension, video_plan.facts, first.pixels.shape[:2]) as writer:
         for batch in _batches(first, coming):
             rows = [position[frame.time] for frame in batch]
             places = [
@@ -112,9 +112,10 @@ def _runs(marks: Sequence[bool]) -> Iterator[tuple[int, int]]:
             begun = None
 
 
-def join(job: Job, plan: Plan, number: int, target: Path) -> None:
+def join(job: Job, plan: Plan, number: int, target: Path) -> str | None:
     """Put the segments of video `number` together, with its sound, as the file `target`.
 
+    Gives what is missing of a damaged sound, None when nothing is.
     Raises `BadInputError` when not a single frame could be decoded.
     """
     with TemporaryDirectory(prefix="masker-media-") as folder, video_file(plan, plan.chunks_of(number)[0]) as source:
@@ -122,8 +123,8 @@ def join(job: Job, plan: Plan, number: int, target: Path) -> None:
         for chunk in plan.chunks_of(number):
             uri = job.segment(chunk.number)
             if artifacts.exists(uri):
-                segments.append(Path(folder) / f"{chunk.number}.{video.SEGMENT}")
+                segments.append(Path(folder) / f"{chunk.number}.{video_writing.SEGMENT}")
                 artifacts.get_file(uri, segments[-1])
         if not segments:
             raise BadInputError("not a single frame of the video can be decoded", got=plan.videos[number].name)
-        video.assemble(segments, source, target)
+        return video_writing.assemble(segments, source, target)

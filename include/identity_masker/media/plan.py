@@ -16,6 +16,7 @@ from identity_masker.faces.decode import Limits
 from identity_masker.faces.formats import READABLE
 from identity_masker.media import archive, video
 from identity_masker.media.kind import VIDEOS, Kind
+from identity_masker.media.video_writing import written_as
 
 PICTURES = tuple(extension for names in READABLE.values() for extension in names)
 LIMITS = Limits(max_pixels=4096 * 4096)
@@ -92,7 +93,7 @@ class Plan(BaseModel):
         if self.kind == "video":
             return self.destination
         path = PurePosixPath(name)
-        return artifacts.join(self.destination, str(path.with_suffix(video.written_as(name))))
+        return artifacts.join(self.destination, str(path.with_suffix(written_as(name))))
 
 
 def targets(source: str, destination: str, kind: Kind) -> str:
@@ -105,9 +106,9 @@ def targets(source: str, destination: str, kind: Kind) -> str:
     if not destination:
         ending = "" if kind == "folder" else _ending(path.name)
         stem = path.name.removesuffix(ending) if ending else path.name
-        extension = video.written_as(path.name) if kind == "video" else ending
+        extension = written_as(path.name) if kind == "video" else ending
         destination = f"{source[: len(source) - len(path.name)]}{stem}.masked{extension}"
-    if kind == "video" and PurePosixPath(destination).suffix.lower() != video.written_as(destination):
+    if kind == "video" and PurePosixPath(destination).suffix.lower() != written_as(destination):
         raise BadInputError(
             "a video is not written in this form", got=destination, allowed=".mp4, .m4v, .mov, .mkv or .webm"
         )

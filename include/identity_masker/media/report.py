@@ -58,8 +58,9 @@ def _assemble(job: Job) -> Report:
         _pack(job, plan, written)
     for number, found in enumerate(plan.videos):
         try:
-            _publish(job, plan, number)
+            missing = _publish(job, plan, number)
             written.append(found.name)
+            doubts += [Doubt(name=found.name, reason=missing)] if missing is not None else []
         except BadInputError as error:
             skipped.append(Skipped(name=found.name, reason=str(error)))
     counts = Counts()
@@ -74,12 +75,13 @@ def _assemble(job: Job) -> Report:
     )  # fmt: skip
 
 
-def _publish(job: Job, plan: Plan, number: int) -> None:
+def _publish(job: Job, plan: Plan, number: int) -> str | None:
     target = plan.target_of(plan.videos[number].name)
     with TemporaryDirectory(prefix="masker-media-") as folder:
         made = Path(folder) / f"joined{PurePosixPath(target).suffix}"
-        join(job, plan, number, made)
+        missing = join(job, plan, number, made)
         artifacts.put_file(target, made)
+    return missing
 
 
 def _pack(job: Job, plan: Plan, names: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,7 +17,7 @@ from tests.unit.media.footage import PLACES, SIDE, heard, scene, write
 
 from identity_masker.errors import BadInputError, ConflictError, MaskerError, NotFoundError
 from identity_masker.faces.detect import FaceDetector
-from identity_masker.media import following, frames, video
+from identity_masker.media import following, frames, video, video_writing
 from identity_masker.media.job import open_job
 from identity_masker.media.kind import kind_of
 from identity_masker.media.plan import Options
@@ -55,8 +56,7 @@ def work(source: Path, destination: Path | None = None, **more: object) -> Repor
 
 
 def read(path: Path) -> list[video.Frame]:
-    times = video.probe(path).times
-    return list(video.frames(path, times[0], times[-1]))
+    return list(video.frames(path, video.probe(path).times))
 
 
 def differing(before: np.ndarray, after: np.ndarray, top: int, left: int) -> float:
@@ -156,6 +156,25 @@ def test_sound_that_the_container_does_not_take_is_encoded_anew(tmp_path: Path) 
     film = write(tmp_path / "film.mkv", scene(6, people=1), sound="flac")
     work(film, tmp_path / "out.mp4")
     assert heard(tmp_path / "out.mp4") == pytest.approx(440, abs=5)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("last", range(1, 13))
+def test_no_frame_is_lost_where_segments_are_joined(
+    pictures: list[np.ndarray], tmp_path: Path, ending: str, last: int
+) -> None:
+    film = write(tmp_path / "film.mkv", pictures[: 9 + last])
+    facts, shown = video.probe(film), read(film)
+    segments = [tmp_path / "0.nut", tmp_path / "1.nut"]
+    for segment, part in zip(segments, (shown[:9], shown[9:]), strict=True):
+        with video_writing.SegmentWriter(segment, ending, facts, shown[0].pixels.shape[:2]) as writer:
+            for frame in part:
+                writer.write(frame.time, frame.pixels)
+    video_writing.assemble(segments, film, tmp_path / f"out{ending}")
+    seconds = [frame.time * Fraction(*facts.time_base) for frame in shown]
+    joined = video.probe(tmp_path / f"out{ending}")
+    assert [time * Fraction(*joined.time_base) for time in joined.times] == seconds
+    assert len(read(tmp_path / f"out{ending}")) == 9 + last
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def _times(path: Path, seconds: float) -> Iterator[tuple[int, float]]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             shown = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
             base = float(stream.time_base or 1)
@@ -126,12 +126,10 @@ def _decoded(path: Path, listed: list[Listed], max_pixels: int) -> Iterator[_Fra
     wanted = {unpack(one.key)["pts"]: one for one in listed}
     problem = UndecodableError("truncated", got=f"{path.name} without this frame")
     try:
-        with av.open(str(path)) as container:
-            for frame in _shown(container, min(pts for pts in wanted if pts is not None)):
+        with av.open(str(path), metadata_errors="replace") as container:
+            for frame in _shown(container, min(pts for pts in wanted if pts is not None), max_pixels):
                 one = wanted.pop(frame.pts, None)
                 if one is not None:
-                    if frame.width * frame.height > max_pixels:
-                        raise UndecodableError("too_many_pixels", got=f"{frame.width} × {frame.height} pixels")
                     yield _Frame(one, _upright(frame))
                 if not wanted:
                     break
@@ -143,9 +141,14 @@ def _decoded(path: Path, listed: list[Listed], max_pixels: int) -> Iterator[_Fra
         yield _Frame(one, problem)
 
 
-def _shown(container: Any, first: int) -> Iterator[Any]:
+def _shown(container: Any, first: int, max_pixels: int) -> Iterator[Any]:
     """The frames of the first video stream from the key frame before `first` on."""
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise UndecodableError("unsupported_format", got="a video that no decoder is known of")
+    if stream.width * stream.height > max_pixels:
+        raise UndecodableError("too_many_pixels", got=f"{stream.width} × {stream.height} pixels")
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}  # whatever the file's header says
     stream.thread_type = "AUTO"
     container.seek(first, stream=stream, backward=True)
     yield from container.decode(stream)

@@ -120,6 +120,25 @@ def test_a_part_of_a_video_is_read_as_in_the_whole(clip: Path) -> None:
     np.testing.assert_array_equal(alone, whole[listed[2].name])
 
 
+def test_what_a_video_says_about_itself_may_be_in_any_encoding(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "latin.mp4"
+    path.write_bytes(clip.read_bytes().replace(b"Lavf", b"\xe9t\xe9\xff"))
+    assert len(people(VideoReader(path=path, seconds=0))) == FRAMES + RATE
+    assert any(
+        isinstance(pixels, np.ndarray) for pixels in each(VideoReader(path=path, faces="largest"), content).values()
+    )
+
+
+def test_frames_that_no_decoder_is_known_of_or_that_are_too_large_are_refused_with_the_reason(
+    clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "unknown.mp4"
+    path.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
+    assert set(each(VideoReader(path=path), content).values()) == {"unsupported_format"}
+    small = VideoReader(path=clip, max_pixels=192 * 192 - 1)
+    assert set(each(small, content).values()) == {"too_many_pixels"}
+
+
 def test_what_is_no_video_is_one_refused_input(tmp_path: Path, clip: Path) -> None:
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / "notes.txt").write_text("dear diary")

@@ -1,0 +1,141 @@
+"""Videos with damaged or odd parts: what can be shown is kept and what cannot is said, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.masking.maskers import small_masker
+from tests.unit.media.footage import heard, scene, write
+
+from identity_masker.errors import BadInputError
+from identity_masker.media import video, video_writing
+from identity_masker.media.plan import Options
+from identity_masker.media.report import Report
+from identity_masker.media.run import run
+from identity_masker.serving.model import ServedModel
+from identity_masker.settings import settings as masker_settings
+
+SERVED = ServedModel(small_masker(), "1", "1.0.0", "a" * 64)
+FORMS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
+FRAMES = 12
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MASKER_HOME", str(tmp_path_factory.mktemp("home")))
+        masker_settings.cache_clear()
+        yield
+    masker_settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder, pictures = tmp_path_factory.mktemp("films"), scene(FRAMES, people=1)
+    return {
+        ending: write(folder / f"film{ending}", pictures, codec=codec, sound=sound)
+        for ending, (codec, sound) in FORMS.items()
+    }
+
+
+@pytest.fixture
+def film(films: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
+    """A film of two people in a form, with some bytes replaced by as many others."""
+
+    def made(ending: str, *changes: tuple[bytes, bytes]) -> Path:
+        content = films[ending].read_bytes()
+        for before, after in changes:
+            assert before in content
+            assert len(before) == len(after)
+            content = content.replace(before, after)
+        path = tmp_path / f"film{ending}"
+        path.write_bytes(content)
+        return path
+
+    return made
+
+
+def masked(source: Path) -> Report:
+    options = Options(source=str(source), destination="")
+    return run(options, SERVED, lambda _name, _total: lambda _count: None)
+
+
+def test_what_a_video_says_about_itself_may_be_in_any_encoding(film: Callable[..., Path]) -> None:
+    report = masked(film(".mkv", (b"Lavf", b"\xe9t\xe9\xff")))
+    assert (report.written, report.skipped, report.doubts) == (1, [], [])
+
+
+def test_a_video_in_an_unknown_coding_is_bad_input(film: Callable[..., Path]) -> None:
+    with pytest.raises(BadInputError, match=r"coding that is not read here; got film\.mp4"):
+        masked(film(".mp4", (b"avc1", b"zzzz")))
+
+
+def test_a_damaged_video_in_a_folder_is_named_and_costs_no_other(
+    film: Callable[..., Path], films: dict[str, Path]
+) -> None:
+    folder = film(".mp4", (b"avc1", b"zzzz")).parent
+    (folder / "sound.mkv").write_bytes(films[".mkv"].read_bytes())
+    report = masked(folder)
+    assert report.written == 1
+    assert [skipped.name for skipped in report.skipped] == ["film.mp4"]
+
+
+def test_sound_in_an_unknown_coding_is_left_out_and_that_is_said(film: Callable[..., Path]) -> None:
+    path = film(".mkv", (b"A_AAC", b"A_ZZZ"))
+    report = masked(path)
+    assert report.written == 1
+    assert [(doubt.name, doubt.reason) for doubt in report.doubts] == [
+        ("film.mkv", "the sound is in a coding that is not read here, and was left out")
+    ]
+    assert heard(path.with_name("film.masked.mkv")) == 0
+
+
+def test_frames_that_are_too_large_are_refused_before_they_are_decoded(
+    film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(".webm")
+    facts = video.probe(path)
+    monkeypatch.setattr(video, "MAX_PIXELS", facts.width * facts.height - 1)
+    with pytest.raises(BadInputError, match=r"too large; got 224 × 160 pixels; expected at most 35,839 pixels"):
+        video.probe(path)
+
+
+@settings(max_examples=200)
+@given(
+    ending=st.sampled_from(sorted(FORMS)),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=30),
+    kept=st.sampled_from([1.0, 1.0, 1.0, 0.9, 0.5]),
+)
+def test_a_damaged_video_is_masked_as_far_as_it_goes_or_refused(
+    films: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    ending: str,
+    changes: list[tuple[float, int]],
+    kept: float,
+) -> None:
+    content = bytearray(films[ending].read_bytes())
+    for share, value in changes:
+        content[int(share * len(content))] = value
+    path = tmp_path_factory.mktemp("damaged") / f"film{ending}"
+    path.write_bytes(content[: int(kept * len(content))])
+    try:
+        facts = video.probe(path)
+    except BadInputError:
+        return
+    shown = list(video.frames(path, facts.times))
+    assert {frame.time for frame in shown} <= set(facts.times)
+    assert all(before.time < after.time for before, after in pairwise(shown))
+    if shown:
+        segment, target = path.with_name("0.nut"), path.with_name(f"out{ending}")
+        with video_writing.SegmentWriter(segment, ending, facts, shown[0].pixels.shape[:2]) as writer:
+            for frame in shown:
+                writer.write(frame.time, frame.pixels)
+        video_writing.assemble([segment], path, target)
+        with av.open(str(target)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == len(shown)
