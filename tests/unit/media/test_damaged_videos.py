@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -94,6 +95,15 @@ def test_sound_in_an_unknown_coding_is_left_out_and_that_is_said(film: Callable[
         ("film.mkv", "the sound is in a coding that is not read here, and was left out")
     ]
     assert heard(path.with_name("film.masked.mkv")) == 0
+
+
+def test_sound_that_no_container_takes_is_left_out_and_that_is_said(film: Callable[..., Path]) -> None:
+    # Matroska's sampling rate, and that of AAC's own header: none.
+    path = film(".mkv", (struct.pack(">d", 48_000), bytes(8)), (b"\x11\x88V\xe5\x00", b"&\x80V\xe5\x00"))
+    report = masked(path)
+    assert (report.counts.frames, report.written) == (FRAMES, 1)
+    assert [doubt.reason for doubt in report.doubts] == ["the sound cannot be kept: Invalid argument"]
+    assert len(video.probe(path.with_name("film.masked.mkv")).times) == FRAMES
 
 
 def test_frames_that_are_too_large_are_refused_before_they_are_decoded(
