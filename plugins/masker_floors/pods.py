@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.documents import load_yaml
+from identity_masker.errors import BadInputError
 
 FILE = "pods.yaml"
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
@@ -127,14 +127,4 @@ def read(folder: Path) -> Pods:
 
     Raises `NotFoundError` when there is none and `BadInputError` when it does not validate.
     """
-    path = folder / FILE
-    try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Pods.model_validate(document)
-    except FileNotFoundError as error:
-        raise NotFoundError("the description of the pods is missing", got=path, fix="see MASKER_CONFIG_DIR") from error
-    except yaml.YAMLError as error:
-        raise BadInputError(f"{path} is not YAML", got=error) from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadInputError(f"{path} does not validate", got=wrong) from error
+    return load_yaml(Pods, folder / FILE, "description of the pods", fix="see MASKER_CONFIG_DIR")

@@ -20,6 +20,7 @@ from identity_masker import artifacts
 from identity_masker.cli.main import main
 from identity_masker.errors import BadInputError, ConflictError, NotFoundError
 from identity_masker.experiments import archive, catalog, run_step, weights_step
+from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.evaluation import evaluate
 from identity_masker.experiments.result import Report
 from identity_masker.registry import tracking
@@ -100,7 +101,7 @@ def test_everything_is_stored_and_can_be_judged_again(world: Path) -> None:
     page = artifacts.read_bytes(found.report)
     assert found.report_bytes == len(page) < 500_000
     assert found.decision in page.decode()
-    design = catalog.parse(archive.read("tint", "latest", "design.json"), "stored")
+    design = Experiment.model_validate(archive.read("tint", "latest", "design.json"))
     assert evaluate(design, archive.load("tint")) == stored_report(found)
     again = run_step.run("tint", END)
     assert again == found

@@ -19,7 +19,7 @@ from tests.integration.test_serving import Place
 from tests.integration.test_serving_deploy import running
 
 from identity_masker import artifacts
-from identity_masker.experiments.catalog import parse
+from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.result import Report
 from identity_masker.experiments.simulation import Traffic, simulate
 from identity_masker.serving.control import Control
@@ -71,7 +71,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for seed, (name, effects) in enumerate({"same": {}, "softer": {"masks": EFFECT}}.items()):
         (config / f"{name}.yaml").write_text(yaml.safe_dump(design(name)))
         traffic = Traffic(start=START, days=7, units_per_day=500, effects=effects, seed=seed)
-        simulate(parse(design(name), name), traffic, str(home / name))
+        simulate(Experiment.model_validate(design(name)), traffic, str(home / name))
     return prepared(home, dags) | {"MASKER_CONFIG_DIR": str(config.parent)}
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from identity_masker.alerts.scrub import scheme, scrubbed, scrubbed_facts, scrubbed_key, scrubbed_url
+from identity_masker.documents import words
 from identity_masker.errors import BadInputError
 
 Area = Literal["serving", "release", "drift", "experiments", "data", "training", "pipeline", "infrastructure"]
@@ -95,5 +96,4 @@ def parsed(document: object) -> Alert:
     try:
         return Alert.model_validate(document)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in error.errors())
-        raise BadInputError("the alert does not validate", got=wrong, fix="see docs/alerts.md") from error
+        raise BadInputError("the alert does not validate", got=words(error), fix="see docs/alerts.md") from error

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from identity_masker.alerts.alert import MAX_FACTS, Alert, Area, Severity, shortened
 from identity_masker.alerts.scrub import scheme
+from identity_masker.documents import words
 from identity_masker.errors import BadInputError
 
 SEVERITY: dict[str, Severity] = {
@@ -54,8 +55,7 @@ def read(body: bytes) -> list[Alert]:
         payload = Payload.model_validate_json(body)
         return [_alert(instance, payload.externalURL) for instance in payload.alerts]
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-        raise BadInputError("this is not a webhook body of Alertmanager, version 4", got=wrong) from error
+        raise BadInputError("this is not a webhook body of Alertmanager, version 4", got=words(error)) from error
 
 
 def _alert(instance: Instance, manager: str) -> Alert:

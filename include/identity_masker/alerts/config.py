@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from identity_masker.alerts.alert import Area, Severity
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.documents import load_yaml
 
 LOG = "log"
 """The channel that is always there."""
@@ -146,15 +145,4 @@ def load(folder: Path) -> AlertsConfig:
 
     Raises `NotFoundError` without the file and `BadInputError` that names file, place and reason.
     """
-    path = folder / "alerts.yaml"
-    try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no configuration of alerts", got=path, fix="set MASKER_CONFIG_DIR") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInputError("the configuration of alerts cannot be read", got=f"{path}: {error}") from error
-    try:
-        return AlertsConfig.model_validate(document)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise BadInputError("the configuration of alerts does not validate", got=f"{path}: {wrong}") from error
+    return load_yaml(AlertsConfig, folder / "alerts.yaml", "configuration of alerts", fix="set MASKER_CONFIG_DIR")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from identity_masker.documents import load_yaml
 from identity_masker.drift.column_policy import ColumnPolicy
 from identity_masker.drift.traffic_policy import TrafficPolicy
-from identity_masker.errors import BadInputError, NotFoundError
 
 FILE = "drift.yaml"
 Family = Literal["columns", "embeddings", "quality", "slow"]
@@ -114,14 +113,4 @@ def load_policy(path: Path) -> DriftPolicy:
 
     Raises `NotFoundError` when there is none, `BadInputError` with every field that does not validate.
     """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no drift policy", got=str(path), fix="name a file with --policy") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInputError("the drift policy cannot be read", got=f"{path}: {error}") from error
-    try:
-        return DriftPolicy.model_validate({} if document is None else document)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in error.errors())
-        raise BadInputError(f"the drift policy {path} does not validate", got=wrong) from error
+    return load_yaml(DriftPolicy, path, "drift policy", fix="name a file with --policy")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
+from identity_masker.documents import load_yaml
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.experiments.design import Experiment
 from identity_masker.settings import settings
@@ -24,27 +21,7 @@ def load_file(path: Path) -> Experiment:
 
     Raises `NotFoundError` for a missing file, and `BadInputError` that names each wrong field.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no such file", got=str(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError("the file cannot be read as text", got=f"{path}: {error}") from error
-    try:
-        return parse(yaml.safe_load(text), str(path))
-    except yaml.YAMLError as error:
-        raise BadInputError("the file is not YAML", got=f"{path}: {error}") from error
-
-
-def parse(document: Any, where: str) -> Experiment:
-    """An experiment from the content of a file; `where` names it in errors."""
-    if not isinstance(document, dict):
-        raise BadInputError("an experiment is a mapping", got=f"{where}: {type(document).__name__}")
-    try:
-        return Experiment.model_validate(document)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'experiment'}: {e['msg']}" for e in error.errors())
-        raise BadInputError("the experiment does not validate", got=f"{where}: {wrong}") from error
+    return load_yaml(Experiment, path, "experiment")
 
 
 def load(name: str, folder: Path | None = None) -> Experiment:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from identity_masker.documents import load_yaml
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.decode import Limits
 from identity_masker.faces.readers import AnyReader, FolderReader, ManifestReader, RenderedReader, reader_of
@@ -85,18 +85,4 @@ def load_config(name: str, folder: Path) -> DatasetConfig:
         raise NotFoundError(
             "there is no such dataset configuration", got=name, allowed=f"one of {known}", fix=f"add {path.name} there"
         )
-    return parse_config(path.read_text(), str(path))
-
-
-def parse_config(text: str, origin: str) -> DatasetConfig:
-    """`text` as a configuration; `origin` names it in errors."""
-    try:
-        document: Any = yaml.safe_load(text)
-        return DatasetConfig.model_validate(document)
-    except yaml.YAMLError as error:
-        raise BadInputError("the dataset configuration is not YAML", got=f"{origin}: {error}") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadInputError(
-            "the dataset configuration does not validate", got=f"{origin}: {wrong}", fix="correct the fields named"
-        ) from error
+    return load_yaml(DatasetConfig, path, "dataset configuration")

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.documents import load_yaml
+from identity_masker.errors import NotFoundError
 from identity_masker.masking.evaluation_config import EvaluationConfig, GateConfig
 from identity_masker.settings import settings
 
@@ -134,16 +134,4 @@ def load_config(name: str = DEFAULT_MODEL, folder: Path | None = None) -> ModelC
         raise NotFoundError(
             "there is no such model configuration", got=name, allowed=known, fix=f"add a file to {folder}"
         )
-    try:
-        return ModelConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
-        raise BadInputError("a model configuration is not YAML", got=f"{path}: {error}") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{_field(e['loc'])}: {e['msg']}" for e in error.errors())
-        raise BadInputError("a model configuration does not validate", got=f"{path}: {wrong}") from error
-
-
-def _field(place: tuple[int | str, ...]) -> str:
-    """The field as people write it: pydantic names the kind of architecture after the section."""
-    kind = 1 if place[:1] == ("architecture",) and len(place) > 2 else len(place)
-    return ".".join(str(part) for at, part in enumerate(place) if at != kind)
+    return load_yaml(ModelConfig, path, "model configuration")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 import duckdb
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.documents import load_yaml
+from identity_masker.errors import BadInputError
 from identity_masker.monitoring.event_views import event_views
 from identity_masker.monitoring.sample import Family
 
@@ -78,15 +78,7 @@ def load_metrics(path: Path) -> CustomMetrics:
     Raises `NotFoundError` for a missing file, and `BadInputError` that names each wrong field or what is wrong with a
     metric's SQL: it is tried on views without rows.
     """
-    try:
-        found = CustomMetrics.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no such file", got=path) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInputError("the file of metrics is not YAML", got=f"{path}: {error}") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise BadInputError("the metrics do not validate", got=f"{path}: {wrong}") from error
+    found = load_yaml(CustomMetrics, path, "file of metrics")
     with event_views({}, memory=found.memory) as connection:
         for metric in found.metrics:
             check_sql(connection, metric)

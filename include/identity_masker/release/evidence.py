@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from identity_masker.documents import validated
 from identity_masker.errors import BadInputError, NotFoundError
-from identity_masker.release.policy import MetricName, words
+from identity_masker.release.policy import MetricName
 
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -245,12 +246,7 @@ def parse_evidence(document: Any, origin: str = "evidence") -> Evidence | Replay
     """`document` as evidence of a rollout (`intervals`) or of a paired replay (`pairs`)."""
     replay = isinstance(document, dict) and "pairs" in document
     model: type[Evidence] | type[ReplayEvidence] = ReplayEvidence if replay else Evidence
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        raise BadInputError(
-            "the evidence does not validate", got=f"{origin}: {words(error)}", fix="correct the places named"
-        ) from error
+    return validated(model, document, "evidence", origin)
 
 
 def _short(values: tuple[float, ...]) -> str:

@@ -7,10 +7,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.documents import load_yaml, validated
 from identity_masker.release.strategy import BlueGreen, Canary, Rolling, Shadow
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -201,30 +200,9 @@ def load_policy(path: Path) -> Policy:
 
     Raises `NotFoundError` when there is none, `BadInputError` with every field that does not validate.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise NotFoundError("there is no such policy file", got=path, fix="see include/config/release") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError("the policy cannot be read", got=f"{path}: {error}", allowed="YAML in UTF-8") from error
-    try:
-        return parse_policy(yaml.safe_load(text), str(path))
-    except yaml.YAMLError as error:
-        raise BadInputError("the policy is not YAML", got=f"{path}: {error}") from error
+    return load_yaml(Policy, path, "release policy", fix="see include/config/release")
 
 
 def parse_policy(document: Any, origin: str = "policy") -> Policy:
-    """`document` as a policy; `origin` names it in errors."""
-    try:
-        return Policy.model_validate(document)
-    except ValidationError as error:
-        raise BadInputError(
-            "the policy does not validate", got=f"{origin}: {words(error)}", fix="correct the fields named"
-        ) from error
-
-
-def words(error: ValidationError) -> str:
-    """All findings of pydantic in one line, at most ten of them."""
-    findings = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in error.errors()]
-    more = f"; and {len(findings) - 10} more" if len(findings) > 10 else ""
-    return "; ".join(findings[:10]) + more
+    """`document` as a policy; `origin` names it in errors. Raises as `load_policy` does."""
+    return validated(Policy, document, "release policy", origin)

@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from identity_masker.errors import BadInputError, ForbiddenError, NotFoundError
+from identity_masker.documents import load_yaml
+from identity_masker.errors import ForbiddenError, NotFoundError
 
 RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Permission = Annotated[str, Field(pattern=r"^[a-z]+(:[a-z]+)?$")]
@@ -79,12 +79,4 @@ class Roles(RootModel[dict[RoleName, Role]]):
 
 def load_roles(path: Path) -> Roles:
     """The roles in the file. Raises `NotFoundError` without it and `BadInputError` that names each wrong field."""
-    try:
-        return Roles.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no file of roles", got=str(path)) from error
-    except yaml.YAMLError as error:
-        raise BadInputError("the file of roles is not YAML", got=f"{path}: {error}") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'roles'}: {e['msg']}" for e in error.errors())
-        raise BadInputError("the roles do not validate", got=f"{path}: {wrong}") from error
+    return load_yaml(Roles, path, "file of roles")

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.documents import load_yaml
+from identity_masker.errors import BadInputError
 from identity_masker.settings import PROJECT
 
 DEFAULT_PATH = PROJECT / "airflow_settings.yaml"
@@ -84,17 +84,7 @@ def read(path: Path) -> AirflowSettings:
 
     Raises `NotFoundError` when there is no such file and `BadInputError` when it does not validate.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return AirflowSettings.model_validate(document)
-    except FileNotFoundError as error:
-        raise NotFoundError("the Airflow settings are missing", got=path) from error
-    except (yaml.YAMLError, ValidationError) as error:
-        raise BadInputError(
-            "the Airflow settings do not validate",
-            got=f"{path}: {_words(error)}",
-            allowed="the format of the Astro CLI: airflow: {connections: [], pools: [], variables: []}",
-        ) from error
+    return load_yaml(AirflowSettings, path, "file of Airflow settings")
 
 
 def environment(path: Path) -> dict[str, str]:
@@ -126,12 +116,6 @@ def _pool(entry: PoolEntry, path: Path) -> dict[str, Any]:
             "a pool has no slots", got=f"{entry.pool_name} in {path}", allowed="pool_slot of 1 or more, or -1"
         )
     return {"slots": entry.pool_slot, "description": entry.pool_description or "", "include_deferred": True}
-
-
-def _words(error: yaml.YAMLError | ValidationError) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return str(error)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,8 @@ def test_approve_answers_the_question(world: World, capsys: pytest.CaptureFixtur
         (["status", "--rollout", "9.9.9-r9"], "no such rollout"),
         (["advance"], "there is no rollout"),
         (["replay", "9.9.9-r9"], "missing"),
-        (["start", "--policy", "nope"], "no such policy"),
-        (["start", "--policy", "../nope.yaml"], "no such policy"),
+        (["start", "--policy", "nope"], "no release policy"),
+        (["start", "--policy", "../nope.yaml"], "no release policy"),
     ],
 )
 def test_what_does_not_exist_is_bad_input_in_words(

@@ -51,7 +51,7 @@ def test_levels_of_a_night_and_the_slow_test_add_up_to_the_stated_rate(present: 
         ("floors: {numeric: -1}", "floors.numeric"),
         ("colums: {}", "colums"),
         ("version: 2", "version"),
-        ("- a\n- b", "document"),
+        ("- a\n- b", "mapping"),
         ("columns: {a: {kind: text}}", "columns.a.kind"),
     ],
 )
@@ -66,7 +66,7 @@ def test_missing_and_broken_files_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no drift policy"):
         load_policy(tmp_path / "none.yaml")
     (tmp_path / "broken.yaml").write_text("a: [")
-    with pytest.raises(BadInputError, match="cannot be read"):
+    with pytest.raises(BadInputError, match="is not YAML"):
         load_policy(tmp_path / "broken.yaml")
     (tmp_path / "empty.yaml").write_text("")
     assert load_policy(tmp_path / "empty.yaml") == DriftPolicy()

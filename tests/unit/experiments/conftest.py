@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
-from identity_masker.experiments.catalog import parse
+from identity_masker.documents import validated
 from identity_masker.experiments.design import Experiment
 
 settings.register_profile("no_deadline", deadline=None, print_blob=True)
@@ -38,7 +38,7 @@ def document(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def design() -> Callable[..., Experiment]:
     """Make an experiment from `document(**changes)`."""
-    return lambda **changes: parse(document(**changes), "test")
+    return lambda **changes: validated(Experiment, document(**changes), "experiment", "test")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from tests.unit.experiments.conftest import document
 
 from identity_masker.errors import BadInputError
 from identity_masker.experiments.assignment import assign
-from identity_masker.experiments.catalog import parse
+from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.live import LiveExperiments, live
 from identity_masker.experiments.steering import NOTICE, set_weights
 from identity_masker.experiments.sticky_table import StickyTable
@@ -62,12 +62,12 @@ def write(folder: Path, **changes: Any) -> None:
 
 def steer(weights: dict[str, float], *, stop: bool = False) -> None:
     with AllocationLedger(settings().control_url) as ledger:
-        set_weights(parse(document(), "t"), weights, ledger, author="a", reason="r", now=NOW, stop=stop)
+        set_weights(Experiment.model_validate(document()), weights, ledger, author="a", reason="r", now=NOW, stop=stop)
 
 
 def test_a_unit_gets_the_variant_that_assign_gives_and_its_version(folder: Path, gateway: Gateway) -> None:
     write(folder)
-    rule, found = parse(document(), "t").rule, gateway()
+    rule, found = Experiment.model_validate(document()).rule, gateway()
     for unit in map(str, range(50)):
         variant = assign(rule, {"user": unit}).name
         assert found(unit, {}) == (Exposure("tint", variant, VERSIONS[variant], forced=False),)
@@ -168,8 +168,8 @@ weights = st.floats(0.0, 1.0).map(lambda share: {"control": 1.0 - share, "warm":
 @given(weights, st.text(min_size=1, max_size=8))
 def test_a_rule_of_new_weights_is_that_of_a_design_with_them(shares: dict[str, float], unit: str) -> None:
     arms = {name: {"model": "m", "weight": weight} for name, weight in shares.items()}
-    wanted = parse(document(variants=arms), "t")
+    wanted = Experiment.model_validate(document(variants=arms))
     written = AllocationRevision("tint", 1, AllocationDocument(weights=shares, applies_from=NOW), "a", "r", "")
-    rule = live(parse(document(), "t"), [written], ("1", "2")).rule(NOW.timestamp())
+    rule = live(Experiment.model_validate(document()), [written], ("1", "2")).rule(NOW.timestamp())
     assert rule is not None
     assert assign(rule, {"user": unit}) == assign(wanted.rule, {"user": unit})

@@ -10,7 +10,6 @@ from tests.unit.experiments.conftest import document
 from tests.unit.serving.test_deploy import ListedRegistry, endpoint
 
 from identity_masker.errors import BadInputError, TemporaryError
-from identity_masker.experiments.catalog import parse
 from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.serve_step import until_stopped
 from identity_masker.experiments.variant_servers import Reconciler, pins
@@ -58,7 +57,7 @@ def experiment(name: str = "tint", **models: str) -> Experiment:
     variants: Mapping[str, Any] = {
         variant: {"model": model, "weight": 1.0 / len(models)} for variant, model in models.items()
     }
-    return parse(document(name=name, variants=variants), "test")
+    return Experiment.model_validate(document(name=name, variants=variants))
 
 
 def test_every_variant_but_the_champion_gets_servers_and_is_held(floor: Floor) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from identity_masker.errors import BadInputError, NotFoundError
-from identity_masker.faces.dataset_config import load_config, parse_config
+from identity_masker.faces.dataset_config import DatasetConfig, load_config
 from identity_masker.faces.readers import FolderReader, RenderedReader
 from identity_masker.settings import PROJECT
 
@@ -33,20 +33,26 @@ def test_a_configuration_name_is_not_a_path(name: str) -> None:
         load_config(name, CONFIG)
 
 
-def test_wrong_fields_are_all_named() -> None:
+def loaded(text: str, folder: Path) -> DatasetConfig:
+    (folder / "datasets").mkdir()
+    (folder / "datasets" / "here.yaml").write_text(text)
+    return load_config("here", folder)
+
+
+def test_wrong_fields_are_all_named(tmp_path: Path) -> None:
     text = (
         "name: x\nreader: {kind: folder, colour: red}\nsize: 1\nrules: {r: {column: a, severity: no, why: w, fix: f}}"
     )
     with pytest.raises(BadInputError) as caught:
-        parse_config(text, "here.yaml")
-    for field in ("here.yaml", "reader.folder.colour", "size", "rules.r.severity"):
+        loaded(text, tmp_path)
+    for field in ("here.yaml", "reader.colour", "size", "rules.r.severity"):
         assert field in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["name: [", "just text", ""])
-def test_text_that_is_no_configuration_is_refused(text: str) -> None:
+def test_text_that_is_no_configuration_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"here\.yaml"):
-        parse_config(text, "here.yaml")
+        loaded(text, tmp_path)
 
 
 def test_a_source_replaces_the_folder(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(name: str, tmp_path: Pat
         ("architecture: {name: u-net}", "architecture: name has to be factor-bottleneck or pixelation"),
         ("architecture: {name: pixelation, blocks: 1}", "architecture.blocks"),
         ("a: [", "not YAML"),
-        ("- 1", "valid"),
+        ("- 1", "mapping"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name_of_the_field(text: str, complaint: str, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, object], said
 
 
 def test_a_name_declared_twice_a_missing_file_and_no_yaml_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no such file"):
+    with pytest.raises(NotFoundError, match="no file of metrics"):
         load_metrics(tmp_path / "metrics.yaml")
     path = tmp_path / "metrics.yaml"
     path.write_text(yaml.safe_dump({"metrics": [GOOD, GOOD]}))

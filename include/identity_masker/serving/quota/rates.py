@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.documents import load_yaml
 
 
 class Rate(BaseModel):
@@ -61,12 +60,4 @@ def decide(full_at: float, now: float, rate: Rate) -> tuple[float, Decision]:
 
 def load_rates(path: Path) -> Rates:
     """The rates in the file. Raises `NotFoundError` without it and `BadInputError` that names each wrong field."""
-    try:
-        return Rates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no file of quotas", got=str(path)) from error
-    except yaml.YAMLError as error:
-        raise BadInputError("the file of quotas is not YAML", got=f"{path}: {error}") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'quota'}: {e['msg']}" for e in error.errors())
-        raise BadInputError("the quotas do not validate", got=f"{path}: {wrong}") from error
+    return load_yaml(Rates, path, "file of quotas")
