@@ -39,6 +39,11 @@ def test_nothing_but_a_signature_is_taken_for_one(body: bytes, stamp: str, given
     assert verified(SECRET, "100", body, sign(SECRET, 100, body), now=0.0)
 
 
+@pytest.mark.parametrize("stamp", ["", "-1", "٣", "²", "9" * 400, "9" * 5000])
+def test_a_time_that_is_none_has_no_signature(stamp: str) -> None:
+    assert not verified(SECRET, stamp, b"", "v1=", now=0.0)
+
+
 @pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
 def test_an_answer_that_may_change_is_tried_again(status: int) -> None:
     with endpoint() as receiver:

@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_refused_with_what_was_wrong(document: Any, status:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "1e3", "99999", "٣"])
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "99999", "٣", "²", "9" * 5000])
 def test_a_header_length_that_cannot_be_is_refused(length: str) -> None:
     with pytest.raises(HttpError, match="length of the JSON part"):
         parse(b"{}", {HEADER_LENGTH: length}, LIMITS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ DATATYPES = {IMAGES: "UINT8", KEYS: "BYTES"}
 SEE = "see GET /v2/models/NAME for names, datatypes and shapes"
 
 Pixels = NDArray[np.uint8]
+
+_DIGITS = re.compile("[0-9]{1,18}")
 
 
 class _Part(BaseModel):
@@ -103,7 +106,7 @@ def _split(body: bytes, length: str | None) -> tuple[_Header, memoryview]:
     view = memoryview(body)
     end = len(body)
     if length is not None:
-        if not length.isascii() or not length.isdigit() or int(length) > len(body):
+        if not _DIGITS.fullmatch(length) or int(length) > len(body):
             raise _wrong(f"{HEADER_LENGTH}: {length[:20]}", f"the length of the JSON part, at most {len(body)}")
         end = int(length)
     try:
