@@ -44,6 +44,7 @@ class Roles(RootModel[dict[RoleName, Role]]):
             unknown = sorted(set(role.includes) - set(self.root))
             if unknown:
                 raise ValueError(f"role {name} includes {', '.join(unknown)}, which is no role")
+        for name in self.root:
             self._expand(name, ())
         return self
 

@@ -41,10 +41,11 @@ def test_every_permission_that_a_route_asks_for_is_had_by_some_role() -> None:
     ("document", "message"),
     [
         ({"a": {"includes": ["b"]}}, "role a includes b, which is no role"),
+        ({"a": {"includes": ["b"]}, "b": {"includes": ["c"]}}, "role b includes c, which is no role"),
         ({"a": {"includes": ["b"]}, "b": {"includes": ["a"]}}, "circle: a > b > a"),
         ({"a": {"may": ["Everything!"]}}, "a.may.0"),
         ({"a": {"can": ["mask"]}}, "a.can"),
-        (["a"], "valid dictionary"),
+        (["a"], "not a mapping"),
     ],
 )
 def test_roles_that_do_not_fit_together_are_refused(tmp_path: Path, document: object, message: str) -> None:
