@@ -39,7 +39,7 @@ def load_yaml(model: type[Model], path: Path, what: str, *, fix: str = "check th
 def parse_yaml(text: str, what: str, origin: object) -> Any:
     """The document in `text`. Raises `BadInputError` for what is no YAML and for a key that comes twice."""
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2026-13-45 is a ValueError
         raise BadInputError(f"the {what} is not YAML", got=f"{origin}: {error}") from error
 

@@ -46,7 +46,7 @@ def test_the_first_route_that_takes_an_alert_sends_it_and_the_log_gets_the_rest(
         ({"routes": [{"name": "a", "channels": ["hook"], "severities": ["loud"]}]}, r"routes\.0\.severities\.0"),
         ({"routes": [{"name": "a", "channels": ["hook"]}] * 2}, "same name"),
         ({"channels": {"hook": {"kind": "pigeon"}}}, r"channels\.hook"),
-        ({"channels": {"hook": {"kind": "slack", "channel": "no hash"}}}, r"channels\.hook\.slack\.channel"),
+        ({"channels": {"hook": {"kind": "slack", "channel": "no hash"}}}, r"channels\.hook\.channel"),
         ({"channels": {"hook": {"kind": "email", "to": ["nobody"]}}}, "not an e-mail address"),
         ({"channels": {"log": {"kind": "webhook"}}}, "built in"),
         ({"quiet_hours": {"zone": "Mars/Base", "since": "22:00", "until": "07:00"}}, "no time zone"),
