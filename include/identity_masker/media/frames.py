@@ -60,7 +60,8 @@ def _write(
     covered: set[int] = set()
     video_plan = plan.videos[chunk.video or 0]
     extension = video_writing.written_as(plan.target_of(video_plan.name))
-    with video_writing.SegmentWriter(segment, extension, video_plan.facts, first.pixels.shape[:2]) as writer:
+    facts = video_plan.facts
+    with video_writing.SegmentWriter(segment, extension, facts, first.shape(facts)) as writer:
         for batch in _batches(first, coming):
             rows = [position[frame.time] for frame in batch]
             places = [

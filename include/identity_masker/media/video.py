@@ -86,10 +86,15 @@ def _times(container: InputContainer, path: Path) -> tuple[list[int], str | None
 
 
 class Frame(NamedTuple):
-    """A decoded frame, upright."""
+    """A decoded frame, upright; `sideways` where it is stored turned by a quarter."""
 
     time: int
     pixels: Image
+    sideways: bool = False
+
+    def shape(self, facts: VideoFacts) -> tuple[int, int]:
+        """Height and width of the video's upright frames, whatever the size of this one: it may change on the way."""
+        return (facts.width, facts.height) if self.sideways else (facts.height, facts.width)
 
 
 def frames(path: Path, times: Sequence[int]) -> Iterator[Frame]:
@@ -110,16 +115,16 @@ def frames(path: Path, times: Sequence[int]) -> Iterator[Frame]:
                 while left and left[0] < frame.pts:
                     left.popleft()
                 if left and left[0] == frame.pts:
-                    yield Frame(left.popleft(), _upright(frame))
+                    turns = round(frame.rotation / 90) % 4
+                    yield Frame(left.popleft(), _turned(frame, turns), sideways=turns % 2 == 1)
                 if not left:
                     return
         except FFmpegError:  # a broken tail
             return
 
 
-def _upright(frame: av.VideoFrame) -> Image:
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90) % 4))
+def _turned(frame: av.VideoFrame, turns: int) -> Image:
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), k=turns))
 
 
 def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,6 +118,39 @@ def test_frames_that_are_too_large_are_refused_before_they_are_decoded(
         video.probe(path)
 
 
+def test_frames_that_change_their_size_keep_that_of_the_first_whatever_the_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = scene(FRAMES, people=1)
+    path = tmp_path / "call.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=10)
+        for sizes, part in ((1, pictures[:6]), (2, pictures[6:])):
+            smaller = [np.ascontiguousarray(pixels[::sizes, ::sizes]) for pixels in part]
+            encoder = stream.codec_context if sizes == 1 else av.CodecContext.create("libvpx-vp9", "w")
+            encoder.height, encoder.width = smaller[0].shape[:2]
+            encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 10), Fraction(10)
+            for number, pixels in enumerate(smaller):
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = 6 * (sizes - 1) + number, Fraction(1, 10)
+                mux(container, stream, encoder.encode(frame))
+            mux(container, stream, encoder.encode(None))
+    assert {frame.pixels.shape[0] for frame in video.frames(path, video.probe(path).times)} == {160, 80}
+    monkeypatch.setattr("identity_masker.media.plan.FRAMES_A_CHUNK", 6)
+    options = Options(source=str(path), destination=str(tmp_path / "call.mp4"))
+    run(options, SERVED, lambda _name, _total: lambda _count: None)
+    shown = list(video.frames(tmp_path / "call.mp4", video.probe(tmp_path / "call.mp4").times))
+    assert len(shown) == FRAMES
+    for before, after in zip(pictures, shown, strict=True):
+        assert np.abs(before[:, 190:].astype(int) - after.pixels[:, 190:]).mean() < 8  # the wall beside the person
+
+
+def mux(container: av.container.OutputContainer, stream: av.VideoStream, packets: list[av.Packet]) -> None:
+    for packet in packets:
+        packet.stream, packet.time_base = stream, Fraction(1, 10)
+        container.mux(packet)
+
+
 @settings(max_examples=200)
 @given(
     ending=st.sampled_from(sorted(FORMS)),
@@ -143,7 +178,7 @@ def test_a_damaged_video_is_masked_as_far_as_it_goes_or_refused(
     assert all(before.time < after.time for before, after in pairwise(shown))
     if shown:
         segment, target = path.with_name("0.nut"), path.with_name(f"out{ending}")
-        with video_writing.SegmentWriter(segment, ending, facts, shown[0].pixels.shape[:2]) as writer:
+        with video_writing.SegmentWriter(segment, ending, facts, shown[0].shape(facts)) as writer:
             for frame in shown:
                 writer.write(frame.time, frame.pixels)
         video_writing.assemble([segment], path, target)

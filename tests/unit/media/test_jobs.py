@@ -167,7 +167,7 @@ def test_no_frame_is_lost_where_segments_are_joined(
     facts, shown = video.probe(film), read(film)
     segments = [tmp_path / "0.nut", tmp_path / "1.nut"]
     for segment, part in zip(segments, (shown[:9], shown[9:]), strict=True):
-        with video_writing.SegmentWriter(segment, ending, facts, shown[0].pixels.shape[:2]) as writer:
+        with video_writing.SegmentWriter(segment, ending, facts, shown[0].shape(facts)) as writer:
             for frame in part:
                 writer.write(frame.time, frame.pixels)
     video_writing.assemble(segments, film, tmp_path / f"out{ending}")
