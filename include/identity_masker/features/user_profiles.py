@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from identity_masker.errors import BadInputError, NotFoundError
+from identity_masker.faces.person_table import read_table
 from identity_masker.features.definitions import TIME, USER_PROFILE
 
 
@@ -43,27 +44,27 @@ def profile_rows(path: Path, unit: Callable[[str], str], now: datetime) -> pd.Da
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise NotFoundError("there is no such file of users", got=path)
-    try:
-        found: pd.DataFrame = (
-            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"user": "string"})
-        )
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise BadInputError(
-            "the file of users cannot be read", got=f"{path}: {error}", allowed="CSV with a heading, or Parquet"
-        ) from error
-    return found
+    return read_table(path.read_bytes(), str(path), "file of users", (USER_PROFILE.entity, TIME))
 
 
 def _times(rows: pd.DataFrame, now: datetime) -> pd.Series:
     if TIME not in rows.columns:
         return pd.Series(pd.Timestamp(now), index=rows.index)
     try:
-        times = pd.Series([pd.Timestamp(time) for time in rows[TIME]], index=rows.index)
+        times = pd.Series([_moment(time) for time in rows[TIME]], index=rows.index)
         naive = [str(time) for time in times if pd.isna(time) or time.tzinfo is None]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise BadInputError(
             f"a time in {TIME} cannot be read", got=error, allowed="2026-03-01T12:00:00+00:00"
         ) from error
     if naive:
         raise BadInputError(f"a time in {TIME} has no zone", got=naive[0], allowed="2026-03-01T12:00:00+00:00")
     return pd.to_datetime(times, utc=True)
+
+
+def _moment(time: object) -> pd.Timestamp:
+    # pandas itself reads much that is no ISO 8601, and numbers as nanoseconds.
+    given = datetime.fromisoformat(time) if isinstance(time, str) else time
+    if not isinstance(given, datetime):
+        raise TypeError(f"{time!r}")
+    return pd.Timestamp(given)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.consent import states
@@ -29,6 +32,46 @@ def test_without_a_table_nothing_is_recorded() -> None:
     assert set(states(PEOPLE, None, TODAY)) == {"not_recorded"}
 
 
+def test_a_time_counts_as_its_day_in_utc_and_zones_may_be_mixed(tmp_path: Path) -> None:
+    rows = (
+        "ann,2026-03-01T23:00:00+00:00,\nben,2026-03-01,2026-03-01T12:00:00Z\n"
+        "cid,2026-03-02T00:30:00+02:00,\ndot,2026-03-01T23:30:00-02:00,\neve,20260301,\n"
+    )
+    expected = ["given", "withdrawn", "given", "missing", "given"]
+    assert told(tmp_path, "identity,given_on,withdrawn_on\n" + rows) == expected
+
+
+def test_names_that_look_like_numbers_or_like_nothing_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "consent.csv"
+    path.write_text("identity,given_on,withdrawn_on\n007,2026-01-01,\nNA,2026-01-01,\nNull,2026-01-01,\n1e3,,\n")
+    assert states(pd.Series(["007", "7", "NA", "Null", "1e3"]), str(path), TODAY).tolist() == [
+        "given", "missing", "given", "given", "missing",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [3, True, 2.5, b"2026-01-01", ["2026-01-01"]])
+def test_a_date_of_another_type_is_refused(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "consent.parquet"
+    pd.DataFrame({"identity": ["ann"], "given_on": [value], "withdrawn_on": [None]}).to_parquet(path)
+    with pytest.raises(BadInputError, match="a date in given_on cannot be read"):
+        states(PEOPLE, str(path), TODAY)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20))
+def test_a_damaged_table_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[float, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "consent.parquet"
+    day = date(2026, 1, 1)
+    pd.DataFrame({"identity": ["ann", "ben"], "given_on": [day, day], "withdrawn_on": [None, day]}).to_parquet(path)
+    content = bytearray(path.read_bytes())
+    for share, value in changes:
+        content[int(share * len(content))] = value
+    path.write_bytes(content)
+    with contextlib.suppress(BadInputError):
+        assert len(states(PEOPLE, str(path), TODAY)) == len(PEOPLE)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -36,6 +79,9 @@ def test_without_a_table_nothing_is_recorded() -> None:
         ("identity,given_on\nann,2026-01-01\n", "add withdrawn_on"),
         ("identity,given_on,withdrawn_on\nann,soon,\n", "cannot be read"),
         ("identity,given_on,withdrawn_on\nann,2026-01-01,\nann,2026-01-02,\n", "twice; got ann"),
+        ("identity,given_on,withdrawn_on\n,2026-01-01,\n", "name nobody; got 1 rows"),
+        ("identity,given_on,withdrawn_on,given_on\nann,,,2026-01-01\n", "columns of one name"),
+        ("identity,given_on,withdrawn_on\nann,2026-01-01,,x\n", "Expected 3 columns, got 4"),
         ("", "cannot be read"),
     ],
 )
