@@ -130,6 +130,7 @@ def test_rows_that_cannot_be_joined_are_refused(places: FeaturePlaces) -> None:
     good = asked(("a", "door", ago(hours=1)))
     for bad, told in [
         (good.drop(columns="source"), "lack columns"),
+        (good.assign(user=7), "keys are not text; got user of integer"),
         (good.assign(plan="x"), "names of features"),
         (good.assign(event_timestamp=datetime(2026, 1, 1)), "no time zone"),
     ]:

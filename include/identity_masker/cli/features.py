@@ -182,15 +182,17 @@ def join(entities: Path, service: str, output: Path, as_json: bool) -> None:
     import io
 
     import pandas as pd
+    import pyarrow as pa
 
     from identity_masker import artifacts
     from identity_masker.errors import BadInputError, NotFoundError
+    from identity_masker.faces.person_table import DAMAGES
 
     if not entities.is_file():
         raise NotFoundError("there is no such table", got=entities)
     try:
         rows = pd.read_parquet(entities)
-    except (ValueError, OSError) as error:
+    except (pa.ArrowException, *DAMAGES) as error:
         raise BadInputError("the table is not Parquet", got=f"{entities}: {error}") from error
     repository = _repository()
     versions = repository.apply(datetime.now(UTC)).versions

@@ -11,6 +11,8 @@ from identity_masker.errors import BadInputError
 if TYPE_CHECKING:
     import pandas as pd
 
+DAMAGES = (ValueError, TypeError, KeyError, OverflowError, OSError)
+"""What pandas runs into in a damaged Parquet file, beside Arrow's own errors."""
 _MISSING = [""]
 """What is no value in a CSV. A person may be called NA, None or Null."""
 
@@ -33,8 +35,7 @@ def read_table(content: bytes, origin: str, what: str, texts: tuple[str, ...]) -
                 column_types=dict.fromkeys(texts, pa.string()), null_values=_MISSING, strings_can_be_null=True
             )
             rows = pyarrow.csv.read_csv(io.BytesIO(content), convert_options=convert).to_pandas()
-    # Damaged Parquet makes Arrow raise its own errors, and pandas whatever its notes on the columns run into.
-    except (pa.ArrowException, ValueError, TypeError, KeyError, OverflowError, OSError) as error:
+    except (pa.ArrowException, *DAMAGES) as error:
         raise BadInputError(
             f"the {what} cannot be read",
             got=f"{origin}: {str(error).partition(chr(10))[0]}",

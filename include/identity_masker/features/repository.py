@@ -178,6 +178,11 @@ def _check_entities(entities: pd.DataFrame, service_name: str) -> None:
             got=", ".join(map(str, entities.columns)),
             allowed=f"{', '.join(wanted)} (an empty key where something is not known), and any others",
         )
+    keys = {name: pd.api.types.infer_dtype(entities[name], skipna=True) for name in wanted[1:]}
+    if other := {name: kind for name, kind in keys.items() if kind not in ("string", "empty")}:
+        raise BadInputError(
+            "keys are not text", got=", ".join(f"{name} of {kind}" for name, kind in other.items()), fix="write them so"
+        )
     taken = {CREATED, *(name for each in service(service_name) for name in each.features)}
     if clash := sorted(taken & set(entities.columns)):
         raise BadInputError("columns have the names of features", got=", ".join(clash), fix="rename them")
