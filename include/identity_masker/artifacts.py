@@ -16,9 +16,11 @@ from typing import Any, BinaryIO, cast
 import fsspec
 from fsspec import AbstractFileSystem
 
+from identity_masker.documents import Model, validated
 from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
 
 CHUNK_BYTES = 1 << 20
+_RESTORE = "restore it from the backup of the store, or delete it where it can be made again"
 
 
 def split(uri: str) -> tuple[AbstractFileSystem, str]:
@@ -249,7 +251,17 @@ def disk_error(error: OSError, target: Path) -> Exception:
 
 
 def read_json(uri: str) -> Any:
-    return json.loads(read_bytes(uri))
+    """Raises as `read_bytes` does, and `BadInputError` for what is no JSON."""
+    content = read_bytes(uri)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BadInputError("a stored document is damaged", got=f"{uri}: {error}", fix=_RESTORE) from error
+
+
+def read_model(model: type[Model], uri: str) -> Model:
+    """The stored document as `model`. Raises as `read_json` does, and `BadInputError` for another document."""
+    return validated(model, read_json(uri), "stored document", uri, fix=_RESTORE)
 
 
 def write_json(uri: str, document: Any) -> None:

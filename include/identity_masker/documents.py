@@ -44,14 +44,15 @@ def parse_yaml(text: str, what: str, origin: object) -> Any:
         raise BadInputError(f"the {what} is not YAML", got=f"{origin}: {error}") from error
 
 
-def validated(model: type[Model], document: Any, what: str, origin: object) -> Model:
+def validated(
+    model: type[Model], document: Any, what: str, origin: object, *, fix: str = "correct the fields named"
+) -> Model:
     """`document` as `model`. Raises `BadInputError` with every field that does not validate."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise BadInputError(
-            f"the {what} does not validate", got=f"{origin}: {words(error, document)}", fix="correct the fields named"
-        ) from error
+        found = f"{origin}: {words(error, document)}"
+        raise BadInputError(f"the {what} does not validate", got=found, fix=fix) from error
 
 
 def words(error: ValidationError, document: Any = None) -> str:

@@ -100,6 +100,23 @@ def test_damage_is_noticed_and_nothing_half_restored(photos: Path, places: Place
     assert verify(record, places).missing == (path,)
 
 
+@pytest.mark.parametrize(("content", "words"), [(None, "files is lost"), (b"[]", "files is damaged"), (b"", "damaged")])
+def test_without_the_list_of_a_versions_files_nothing_is_cleared(
+    photos: Path, places: Places, content: bytes | None, words: str
+) -> None:
+    record = VersionStore(places.store).record("folder-1.0.0")
+    stored = Path(objects.uri_of(objects.remote_root(places), record.dvc.md5).removeprefix("file://"))
+    stored.chmod(0o600)
+    stored.unlink()
+    if content is not None:
+        stored.write_bytes(content)
+    assert verify(record, places).missing == tuple(sorted(record.files))
+    before = list(objects.stored(objects.remote_root(places)))
+    with pytest.raises(BadInputError, match=f"{words}; got .*; to fix: restore the store from its backup"):
+        collect(places, LATER, remove=True)
+    assert list(objects.stored(objects.remote_root(places))) == before
+
+
 def test_clearing_takes_only_what_no_version_needs(photos: Path, places: Places) -> None:
     store = VersionStore(places.store)
     stray = objects.uri_of(objects.remote_root(places), "ab" + "0" * 30)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from identity_masker import artifacts
 from identity_masker.errors import BadInputError, NotFoundError, TemporaryError
@@ -18,6 +19,26 @@ def test_what_is_written_is_read(content: bytes, tmp_path_factory: pytest.TempPa
     uri = f"file://{tmp_path_factory.mktemp('a')}/deep/er/x"
     artifacts.write_bytes(uri, content)
     assert artifacts.read_bytes(uri) == content
+
+
+class Word(BaseModel):
+    word: str
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is damaged"), (b'{"word": "a', "is damaged"), (b"\xff\xfe{", "is damaged"), (b"[" * 9999, "is damaged"),
+        (b'{"word": 3}', "does not validate; got .*: word: "), (b"[]", "does not validate"),
+    ],
+)  # fmt: skip
+def test_a_stored_document_that_is_damaged_or_another_is_named_with_what_to_do(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    path = tmp_path / "word.json"
+    path.write_bytes(content)
+    with pytest.raises(BadInputError, match=rf"stored document {complaint}.*to fix: restore it from the backup"):
+        artifacts.read_model(Word, str(path))
 
 
 def test_json_round_trip_refuses_nan(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker import artifacts
-from identity_masker.errors import NotFoundError
+from identity_masker.errors import BadInputError
 from identity_masker.faces import account, forgotten, merge, objects, parquet
 from identity_masker.faces.data_repository import DataRepository, Places, stored_files
 from identity_masker.faces.registration import register
@@ -76,7 +76,7 @@ def purge(record: VersionRecord, identity: str, places: Places) -> int:
     store = VersionStore(places.store)
     try:
         mine = {record.dvc.md5, *objects.listing(record, places).values()}
-    except NotFoundError:
+    except BadInputError:  # lost or damaged: what it named is nobody's now, and goes with `gc`
         mine = {record.dvc.md5}
     _mark_purged(record, identity, store)
     mine -= objects.referenced(objects.living(store), places)

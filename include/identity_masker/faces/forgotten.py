@@ -34,7 +34,7 @@ class Forgotten(BaseModel):
 def read(versions: VersionStore, name: str) -> Forgotten:
     """Who is to be forgotten in the dataset `name`."""
     try:
-        return Forgotten.model_validate(artifacts.read_json(_uri(versions, name)))
+        return artifacts.read_model(Forgotten, _uri(versions, name))
     except NotFoundError:
         return Forgotten(salt=secrets.token_hex(16))
 

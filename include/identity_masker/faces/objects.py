@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from identity_masker import artifacts
-from identity_masker.errors import NotFoundError
+from identity_masker.errors import BadInputError, NotFoundError
 from identity_masker.faces.data_repository import Places
 from identity_masker.faces.versions import SnapshotFacts, VersionRecord, VersionStore
+
+_RESTORE = "restore the store from its backup"
 
 
 class StoredObject(NamedTuple):
@@ -41,20 +43,28 @@ def uri_of(root: str, md5: str) -> str:
 
 
 def listing(facts: SnapshotFacts, places: Places) -> dict[str, str]:
-    """MD5 of every file of a snapshot by its path in it. Raises `NotFoundError` when the store has lost the list."""
-    content = artifacts.read_bytes(uri_of(remote_root(places), facts.dvc.md5))
+    """MD5 of every file of a snapshot by its path in it.
+
+    Raises `NotFoundError` when the store has lost the list, and `BadInputError` when it is damaged.
+    """
+    uri = uri_of(remote_root(places), facts.dvc.md5)
+    try:
+        content = artifacts.read_bytes(uri)
+    except NotFoundError as error:
+        raise NotFoundError("the list of a version's files is lost", got=uri, fix=_RESTORE) from error
+    if not _fits(content, facts.dvc.md5):
+        raise BadInputError("the list of a version's files is damaged", got=uri, fix=_RESTORE)
     return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
 
 
 def referenced(records: Iterable[VersionRecord], places: Places) -> set[str]:
-    """MD5 of all objects that these versions need. A list that is lost names nothing."""
+    """MD5 of all objects that these versions need.
+
+    Raises as `listing` does: what a lost list named cannot be told from what nothing needs.
+    """
     needed: set[str] = set()
     for record in records:
-        needed.add(record.dvc.md5)
-        try:
-            needed.update(listing(record, places).values())
-        except NotFoundError:
-            continue
+        needed.update((record.dvc.md5, *listing(record, places).values()))
     return needed
 
 
@@ -81,6 +91,10 @@ def is_whole(root: str, md5: str) -> bool:
         content = artifacts.read_bytes(uri_of(root, md5))
     except NotFoundError:
         return False
+    return _fits(content, md5)
+
+
+def _fits(content: bytes, md5: str) -> bool:
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == md5.removesuffix(".dir")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from identity_masker import artifacts
-from identity_masker.errors import BadInputError, MaskerError, NotFoundError
+from identity_masker.errors import BadInputError, MaskerError
 from identity_masker.faces import objects
 from identity_masker.faces.data_repository import DataRepository, Places, stored_files
 from identity_masker.faces.versions import VersionRecord
@@ -78,7 +78,7 @@ def verify(record: VersionRecord, places: Places) -> Verified:
     root = objects.remote_root(places)
     try:
         md5s = objects.listing(record, places)
-    except NotFoundError:
+    except BadInputError:  # without its list no file of the version can be brought back
         md5s = {}
     missing = [
         path for path in record.files if path not in md5s or not artifacts.exists(objects.uri_of(root, md5s[path]))

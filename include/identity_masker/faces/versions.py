@@ -225,14 +225,13 @@ class VersionStore:
         report = self.validation(name, semver)
         if report is None:
             return "pending"
-        return "validated" if report["ok"] is True else "failed"
+        return "validated" if report.get("ok") is True else "failed"
 
     def set_validation(self, name: str, semver: str, report: dict[str, Any]) -> None:
         artifacts.write_json(self.uri(name, "validations", f"{semver}.json"), report)
 
     def _read(self, name: str, semver: str) -> VersionRecord:
-        document = artifacts.read_json(self.uri(name, "versions", f"{semver}.json"))
-        return VersionRecord.model_validate(document)
+        return artifacts.read_model(VersionRecord, self.uri(name, "versions", f"{semver}.json"))
 
     def _advice(self, name: str, known: list[str]) -> str:
         if known:

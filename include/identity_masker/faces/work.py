@@ -66,7 +66,7 @@ def keep(uri: str, folder: Path, document: dict[str, object] | None = None) -> N
 def finished(uri: str) -> Done | None:
     """What is at `uri`; None while it is not finished."""
     try:
-        return Done.model_validate(artifacts.read_json(artifacts.join(uri, DONE)))
+        return artifacts.read_model(Done, artifacts.join(uri, DONE))
     except NotFoundError:
         return None
 

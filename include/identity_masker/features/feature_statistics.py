@@ -63,10 +63,7 @@ def of(table: FeatureTable, rows: pd.DataFrame, now: datetime) -> TableStatistic
 def history(view: str, places: FeaturePlaces) -> list[TableStatistics]:
     """The statistics of all additions to a view, oldest first."""
     folder = places.uri("statistics", view)
-    return [
-        TableStatistics.model_validate(artifacts.read_json(artifacts.join(folder, name)))
-        for name in artifacts.names(folder)
-    ]
+    return [artifacts.read_model(TableStatistics, artifacts.join(folder, name)) for name in artifacts.names(folder)]
 
 
 def _feature(name: str, kind: Type, values: pd.Series) -> FeatureStatistics:

@@ -28,7 +28,7 @@ def drop_version(version: str, places: FeaturePlaces) -> None:
     """Remove the rows and statistics of a dataset version that was purged."""
     note = places.uri("ingested", f"{version}.json")
     if artifacts.exists(note):
-        added = Appended.model_validate(artifacts.read_json(note))
+        added = artifacts.read_model(Appended, note)
         for uri in (added.uri, added.statistics_uri, note):
             artifacts.remove(uri)
 

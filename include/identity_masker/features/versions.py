@@ -46,7 +46,7 @@ class ViewVersion(BaseModel):
 def history(places: FeaturePlaces, view: str | None = None) -> list[ViewVersion]:
     """All versions, oldest first, of one view or of all."""
     found = [
-        ViewVersion.model_validate(artifacts.read_json(places.uri("versions", name, f"{number}.json")))
+        artifacts.read_model(ViewVersion, places.uri("versions", name, f"{number}.json"))
         for name in ([view] if view else artifacts.names(places.uri("versions")))
         for number in _numbers(name, places)
     ]

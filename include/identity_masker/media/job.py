@@ -122,7 +122,7 @@ class Job:
             artifacts.remove(artifacts.join(self.uri, name))
 
     def _read(self, name: str, kind: type[Document]) -> Document:
-        return kind.model_validate(artifacts.read_json(artifacts.join(self.uri, name)))
+        return artifacts.read_model(kind, artifacts.join(self.uri, name))
 
 
 def open_job(options: Options, served: model.ServedModel) -> Job:

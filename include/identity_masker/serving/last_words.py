@@ -27,4 +27,4 @@ def write(path: Path, error: Exception) -> None:
 
 
 def read(path: Path) -> LastWords:
-    return LastWords.model_validate(artifacts.read_json(str(path)))
+    return artifacts.read_model(LastWords, str(path))

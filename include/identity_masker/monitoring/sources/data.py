@@ -64,8 +64,7 @@ class DataSource:
         newest = next((semver for semver in reversed(states) if states[semver] == "validated"), None)
         if newest is None:
             return
-        document = artifacts.read_json(self._versions.uri(dataset, "versions", f"{newest}.json"))
-        record = _Record.model_validate(document)
+        record = artifacts.read_model(_Record, self._versions.uri(dataset, "versions", f"{newest}.json"))
         yield NEWEST.sample(record.created_at.timestamp(), dataset, newest)
         yield PEOPLE.sample(record.counts.people, dataset)
         for split, images in record.counts.split_images.items():

@@ -60,7 +60,7 @@ class ExperimentsSource:
             yield from _design(experiment, revisions.get(experiment.name, []))
             uri = artifacts.join(self._config.store, "experiments", experiment.name, "latest.report.json")
             if artifacts.exists(uri):
-                yield from _report(experiment, Report.model_validate(artifacts.read_json(uri)))
+                yield from _report(experiment, artifacts.read_model(Report, uri))
 
 
 def _design(experiment: Experiment, revisions: list[AllocationRevision]) -> Iterator[Sample]:

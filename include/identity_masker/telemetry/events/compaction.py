@@ -154,7 +154,7 @@ class _Compaction:
     def _state(self, first: datetime) -> LogState:
         path = self._folder / "state.json"
         if path.exists():
-            return LogState.model_validate(artifacts.read_json(str(path)))
+            return artifacts.read_model(LogState, str(path))
         # A name of its own: should several logs share a store, none replaces the files of another.
         state = LogState(name=f"{uuid.uuid4().hex[:12]}.parquet", complete_until=event_store.hour_of(first))
         self._save(state)
