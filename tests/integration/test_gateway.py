@@ -173,16 +173,16 @@ def test_large_pictures_at_once_are_refused_before_memory_runs_out(tmp_path: Pat
     assert [answer.json()["reason"] for answer in answers] == ["no_server", "overloaded", "no_server"]
 
 
-def test_a_change_of_the_table_is_followed(world: World) -> None:
+def test_a_change_of_the_table_is_followed_within_a_second(world: World) -> None:
     world.start("1")
     world.start("2")
     world.route(only("1", "1.0.1"))
     eventually(f"{world.base}/health/ready")
     assert world.mask().headers["x-model-version"] == "1.0.1"
     world.control.write_routing(only("2", "1.0.2"), expected=1, author="test", reason="test")
-    deadline = time.monotonic() + 10
+    written = time.monotonic()
     while world.mask().headers["x-model-version"] != "1.0.2":
-        assert time.monotonic() < deadline
+        assert time.monotonic() - written < 1.0
 
 
 def test_no_request_fails_while_the_table_changes(world: World) -> None:

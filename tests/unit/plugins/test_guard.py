@@ -61,7 +61,7 @@ def test_process_that_ignores_the_stop_is_killed_after_the_grace(tmp_path: Path)
     began = time.monotonic()
     process.terminate()
     assert process.wait(10) == guard.STOPPED
-    assert time.monotonic() - began >= 0.5
+    assert 0.5 <= time.monotonic() - began < 4
 
 
 def test_process_gets_its_grace_to_end_well(tmp_path: Path) -> None:

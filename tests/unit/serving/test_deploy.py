@@ -176,7 +176,7 @@ def test_a_server_that_refuses_ends_the_wait_at_once(control: Control, registry:
         pytest.raises(BadInputError, match="weights"),
     ):
         deploy(options("2", timeout=30), registry, control)
-    assert time.monotonic() - began < 25  # of the 30 seconds it may wait
+    assert time.monotonic() - began < 5
 
 
 def test_an_endpoint_without_a_heartbeat_does_not_count(control: Control, registry: ListedRegistry) -> None:
