@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from benchmarks.experiments.tables import show
 
-from identity_masker.experiments.catalog import parse
+from identity_masker.experiments.design import Experiment
 from identity_masker.experiments.evaluation import evaluate_files
 
 DAYS = 14
@@ -46,8 +46,8 @@ def run(runs: int) -> None:
     show(("true effect", "experiments", "shipped", "stopped for harm", "interval covers", "healthy"), lines)
 
 
-def _design():  # type: ignore[no-untyped-def]
-    return parse(
+def _design() -> Experiment:
+    return Experiment.model_validate(
         {
             "name": "bench",
             "hypothesis": "The engine finds what is there and nothing else.",
@@ -59,8 +59,7 @@ def _design():  # type: ignore[no-untyped-def]
                 {"name": "kept", "kind": "proportion", "role": "secondary", "outcome": "masks"},
             ],
             "analysis": {"window": "1d", "scale": "relative"},
-        },
-        "benchmark",
+        }
     )
 
 
